@@ -1,0 +1,47 @@
+"""triptych: GAN, VAE and diffusion side by side on one canvas.
+
+    import triptych
+
+    triptych.train("vae", "digits", out="runs/v", images=200_000)
+    model = triptych.load("runs/v")
+    for batch in triptych.generate(model, seeds=range(64)):
+        batch.images  # uint8 (B, C, H, W)
+
+The commands of the command line are the functions of this module. They are imported when they are
+first used, so that `import triptych` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "compare": "triptych.commands.compare",
+    "doctor": "triptych.commands.doctor",
+    "encode": "triptych.commands.encode",
+    "models": "triptych.commands.models",
+    "pack": "triptych.commands.pack",
+    "sample": "triptych.commands.sample",
+    "train": "triptych.commands.train",
+    "generate": "triptych.generate",
+    "load": "triptych.store",
+    "open_data": "triptych.data",
+    "Draw": "triptych.chance",
+    "TriptychError": "triptych.errors",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'triptych' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

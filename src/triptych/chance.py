@@ -1,0 +1,59 @@
+"""Chance is an argument: every random number follows from a key, never from history.
+
+Training noise is keyed by (seed, images seen, purpose): resuming a run needs no stored generator
+state. A generated image is keyed by its own seed alone: the batch around it does not matter.
+Numbers are drawn on the CPU in float32 and then moved, so that a device draws what a CPU draws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+Part = int | str
+
+
+def key(*parts: Part) -> int:
+    """A 63-bit number that depends on every part and on their order."""
+    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def generator(*parts: Part) -> torch.Generator:
+    """A CPU generator seeded by `key(*parts)`."""
+    return torch.Generator().manual_seed(key(*parts))
+
+
+def reseed(*parts: Part) -> None:
+    """Seed the default generators of all devices; the loop does this before each loss."""
+    torch.manual_seed(key(*parts))
+
+
+class Draw:
+    """One generator for each image of a batch, so that image i follows seed i alone."""
+
+    def __init__(self, seeds: Iterable[int], device: torch.device | str = "cpu") -> None:
+        self.seeds = [int(seed) for seed in seeds]
+        self.device = torch.device(device)
+        self._generators = [generator("image", seed) for seed in self.seeds]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal noise, (B, *shape) float32."""
+        return self._stack([torch.randn(shape, generator=g) for g in self._generators])
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1), (B, *shape) float32."""
+        return self._stack([torch.rand(shape, generator=g) for g in self._generators])
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Integers in [0, high), (B, *shape) int64."""
+        return self._stack([torch.randint(high, shape, generator=g) for g in self._generators])
+
+    def _stack(self, rows: list[Tensor]) -> Tensor:
+        return torch.stack(rows).to(self.device)

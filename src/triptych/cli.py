@@ -1,0 +1,144 @@
+"""`triptych <command> ...`: each command is one function, and its signature is its flags.
+
+Every command takes `--json` (one JSON object on standard output) and `--quiet`. Errors are one
+sentence on standard error and an exit code: 2 usage, 3 data, 4 checkpoint, 5 resource, 6 numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, NoReturn, get_args, get_type_hints
+
+from triptych import __version__
+from triptych.errors import TriptychError, UsageError, nearest
+from triptych.flags import Flag
+from triptych.screen import Screen
+
+COMMANDS = {  # the order of the help text is the order of use
+    "models": "the catalogue: names, families, parameters, papers, abilities",
+    "pack": "decode, crop and resize a folder of images once",
+    "train": "train a model on images; the same line again resumes",
+    "sample": "new images from a trained model",
+    "encode": "the features of images, from a model that encodes",
+    "compare": "train several models under one budget and write a report",
+    "doctor": "what works on this machine and what is missing",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a mistake is a `UsageError` like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see '{self.prog} --help').")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return run(words)
+    except TriptychError as error:
+        return fail(error, words)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+def run(words: Sequence[str]) -> int:
+    """Read the words, call the command, print what it returned."""
+    if not words or words[0] in ("-h", "--help", "--version"):
+        parser = overview()
+        parser.parse_args(words)
+        parser.print_help()
+        return 0
+    name, rest = words[0], words[1:]
+    if name not in COMMANDS:
+        raise UsageError(f"there is no command {name!r}; {nearest(name, COMMANDS)}")
+    command = getattr(import_module(f"triptych.commands.{name}"), name)
+    values = vars(parser_of(name, command).parse_args(rest))
+    as_json = values.pop("json")
+    screen = Screen(quiet=values.pop("quiet"))
+    result = command(**values, screen=screen)
+    if as_json:
+        print(json.dumps(plain(result), ensure_ascii=False))
+    return 0
+
+
+def fail(error: TriptychError, words: Sequence[str]) -> int:
+    """Say what went wrong: a sentence for people, and an object for scripts that asked for one."""
+    print(f"error: {error}", file=sys.stderr)
+    if "--json" in words:
+        print(json.dumps({"error": str(error), "code": error.code}, ensure_ascii=False))
+    return error.code
+
+
+def overview() -> argparse.ArgumentParser:
+    """The help text of `triptych` itself; imports no command."""
+    lines = [f"  {name:10}{text}" for name, text in COMMANDS.items()]
+    parser = Parser(
+        prog="triptych",
+        usage="triptych COMMAND ...",
+        description="GAN, VAE and diffusion side by side: train, sample, encode and compare.",
+        epilog="\n".join(["commands:", *lines, "", "'triptych COMMAND --help' says what a command takes."]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"triptych {__version__}")
+    return parser
+
+
+def parser_of(name: str, command: Callable[..., Any]) -> argparse.ArgumentParser:
+    """The flags of one command, read from its signature."""
+    parser = Parser(prog=f"triptych {name}", description=inspect.getdoc(command), allow_abbrev=False)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    hints = get_type_hints(command, include_extras=True)
+    for parameter in inspect.signature(command).parameters.values():
+        marks = [mark for mark in get_args(hints[parameter.name]) if isinstance(mark, Flag)]
+        if marks:
+            add_flag(parser, parameter, marks[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    parser.add_argument("--quiet", action="store_true", help="no progress, no sentences")
+    return parser
+
+
+def add_flag(parser: argparse.ArgumentParser, parameter: inspect.Parameter, flag: Flag) -> None:
+    """One parameter of a command as one argument of its parser."""
+    required = parameter.default is inspect.Parameter.empty
+    shown = "" if required or parameter.default in (None, False, ()) else f" (default: {parameter.default})"
+    about: dict[str, Any] = {"help": (flag.help + shown).replace("%", "%%")}
+    if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+        about["metavar"] = flag.metavar or parameter.name.upper()
+        if not required:
+            about |= {"nargs": "?", "default": parameter.default}
+        parser.add_argument(parameter.name, **about)
+        return
+    names = flag.names or (f"--{parameter.name.replace('_', '-')}",)
+    about |= {"dest": parameter.name, "default": parameter.default, "required": required}
+    if parameter.default is False:
+        about["action"] = "store_true"
+    elif flag.many:
+        about |= {"action": "append", "metavar": flag.metavar, "default": []}
+    else:
+        about["metavar"] = flag.metavar or names[0].lstrip("-").upper()
+    parser.add_argument(*names, **about)
+
+
+def plain(value: Any) -> Any:
+    """A result as JSON: named tuples become objects, arrays their shape and type, paths text."""
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "shape") and hasattr(value, "dtype") and value.shape:
+        return {"shape": list(value.shape), "dtype": str(value.dtype)}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)

@@ -1,0 +1,137 @@
+"""`triptych train`: from a recipe and images to a run folder; the same line again resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from triptych.errors import UsageError
+from triptych.flags import Flag
+from triptych.screen import SCREEN, Screen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from triptych.run import Run
+
+
+class Trained(NamedTuple):
+    """What became of a run."""
+
+    run: str
+    model: str
+    family: str
+    parameters: int  # of the model alone, which is what is shipped
+    training_parameters: int  # with everything that is trained beside it
+    seen: int
+    steps: int
+    seconds: float
+    images_per_second: float
+    peak_memory: int
+    memory_of: str
+    device: str
+    finished: bool
+    checkpoint: str | None
+    grid: str | None
+
+
+def train(
+    model: Annotated[str, Flag("a model of the catalogue, see 'triptych models'")],
+    data: Annotated[str, Flag("a data set's name, a folder or zip of images, an .npz, or a pack")],
+    *,
+    out: Annotated[str | None, Flag("the run folder (default: runs/MODEL-DATA)", ("-o", "--out"), "FOLDER")] = None,
+    for_: Annotated[float | str | None, Flag("train for so long: 90s, 10min, 2h", ("--for",), "TIME")] = None,
+    images: Annotated[int | str | None, Flag("train until so many images were seen: 200k, 2M", metavar="N")] = None,
+    seed: Annotated[int | str, Flag("decides first weights, order and noise", metavar="N")] = 0,
+    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    set: Annotated[
+        Iterable[str] | Mapping[str, Any], Flag("change a value of the recipe, such as model.width=96", many=True, metavar="KEY=VALUE")
+    ] = (),
+    recipe: Annotated[str | None, Flag("a YAML file laid over the model's recipe", metavar="FILE")] = None,
+    size: Annotated[int | str | None, Flag("bring images to 64 or 48x64 (height x width)", metavar="PIXELS")] = None,
+    channels: Annotated[int | str | None, Flag("1 grey, 2 grey+alpha, 3 RGB, 4 RGBA (default: as the data)")] = None,
+    fit: Annotated[str, Flag("crop, pad or stretch images of another shape", metavar="HOW")] = "crop",
+    show_every: Annotated[float | str, Flag("draw a grid of samples this often", metavar="TIME")] = "1min",
+    save_every: Annotated[float | str, Flag("write a checkpoint this often", metavar="TIME")] = "5min",
+    tensorboard: Annotated[bool, Flag("also write TensorBoard files into the run folder")] = False,
+    screen: Screen = SCREEN,
+) -> Trained:
+    """Train MODEL on DATA. The same line again goes on where the run stopped.
+
+    Stops when --for or --images is reached (default: the recipe's images), or on Ctrl-C, which
+    saves first. Time counts training steps alone, over all starts of the run.
+    """
+    from pathlib import Path
+
+    from triptych.quantities import count, seconds
+    from triptych.run import Budget, Wishes, opened, play
+
+    budget = Budget.of(images, for_)
+    show, save = seconds(show_every, "--show-every"), seconds(save_every, "--save-every")
+    depth = None if channels is None else count(channels, "--channels", 1, 4)
+    wishes = Wishes(model, str(data), count(seed, "--seed", 0), tuple(_changes(set)), recipe, size, depth, fit)
+    with opened(wishes, Path(out) if out else None, device, screen) as run:
+        _introduce(run, screen)
+        writers = (_tensorboard(run.folder),) if tensorboard else ()
+        chores = play(run, budget.or_else(run.tree["images"]), show, save, writers)
+        result = _trained(run)
+    if chores.checkpoint:
+        screen.say(f"Wrote {chores.checkpoint} and {chores.grid}.")
+    return result
+
+
+def _introduce(run: Run, screen: Screen) -> None:
+    """What is about to be trained, in one line."""
+    source = run.splits.train
+    channels, height, width = source.image_shape
+    what = f"{len(source):,} training images of {height}x{width}x{channels} from {run.splits.name}"
+    screen.say(f"{run.name}: {_size(run.cast.model):,} parameters; {what}; on {run.device}, into {run.folder}.")
+
+
+def _size(*modules: nn.Module) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def _trained(run: Run) -> Trained:
+    from triptych import devices, store
+
+    state = run.state
+    memory, memory_of = devices.peak_memory(run.device)
+    checkpoints, grids = store.checkpoints(run.folder), sorted((run.folder / "samples").glob("*.png"))
+    return Trained(
+        run=str(run.folder),
+        model=run.name,
+        family=str(run.tree["about"]["family"]),
+        parameters=_size(run.cast.model),
+        training_parameters=_size(run.cast.model, run.cast.objective),
+        seen=state.seen,
+        steps=state.steps,
+        seconds=round(state.seconds, 3),
+        images_per_second=round(state.seen / max(state.seconds, 1e-9), 1),
+        peak_memory=memory,
+        memory_of=memory_of,
+        device=str(run.device),
+        finished=True,
+        checkpoint=str(checkpoints[-1]) if checkpoints else None,
+        grid=str(grids[-1]) if grids else None,
+    )
+
+
+def _tensorboard(folder: Path) -> Any:
+    """A TensorBoard writer in the run folder."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError("--tensorboard needs the package tensorboard: pip install 'triptych[logging]'.") from error
+    return SummaryWriter(str(folder / "tensorboard"))
+
+
+def _changes(values: Iterable[str] | Mapping[str, Any]) -> Iterable[str]:
+    """Changes given as "key=value" or as a mapping, as "key=value"."""
+    import json
+
+    if isinstance(values, Mapping):
+        return [f"{key}={json.dumps(value)}" for key, value in values.items()]
+    return [values] if isinstance(values, str) else values

@@ -1,0 +1,118 @@
+"""The words that every other file uses. Read this one first.
+
+A **model** outlives training: it turns noise into images, and may encode or score them.
+An **objective** dies with training: critics, loss weights, augmentation of the losses.
+An objective hands the loop a list of **turns**: who may move, and down what.
+The loop plays turns and knows nothing else, so every family is trained by the same hundred lines.
+
+Notation of the whole tree: B batch, C channels, H height, W width, D features; x image in [-1, 1],
+z latent. With 2 or 4 channels the last one is alpha, and x is premultiplied by it (`pixels.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from triptych.chance import Draw
+
+Shape = tuple[int, int, int]  # channels, height, width
+Given = Mapping[str, Tensor]  # what is known of each image: {} or {"labels": (B,) int64}
+Stats = Mapping[str, Tensor]  # numbers to log: detached scalars
+NOTHING: Given = MappingProxyType({})
+
+
+class Batch(NamedTuple):
+    """Images with what is known of them."""
+
+    images: Tensor  # (B, C, H, W): uint8 at rest, float in [-1, 1] once on the device
+    given: Given = NOTHING
+
+
+class Turn(NamedTuple):
+    """One player's move: which parameters may change, and the loss that they go down."""
+
+    name: str  # names the optimiser and the log lines
+    moves: Sequence[nn.Parameter]  # what may change; the other players stand still
+    loss: Callable[[Batch, int], tuple[Tensor, Stats]]  # (batch, images seen) -> (B,) losses, stats
+    every: int = 1  # played at each `every`-th step
+
+
+class Likelihood(NamedTuple):
+    """How probable a model finds each image."""
+
+    nats: Tensor  # (B,) log-probability of the uint8 image (a sum over its values), in nats
+    bound: bool  # True where it is a lower bound
+
+
+@runtime_checkable
+class Model(Protocol):
+    """An `nn.Module` with all that a checkpoint needs in order to make images."""
+
+    image_shape: Shape
+    latent_shape: tuple[int, ...]
+    classes: int  # classes it can be asked for; 0: it takes no labels
+
+    def decode(self, z: Tensor, given: Given = NOTHING) -> Tensor:
+        """Latents (B, *latent_shape) to images (B, C, H, W) in [-1, 1]; deterministic."""
+        ...
+
+    def sample(self, draw: Draw, given: Given = NOTHING) -> Tensor:
+        """New images (B, C, H, W), one for each generator of `draw`."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """A model that also turns images into features."""
+
+    def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
+        """Images to latents (B, *latent_shape): the mean, or a draw where `draw` is given."""
+        ...
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """A model that also says how probable an image is."""
+
+    def log_likelihood(self, x: Tensor, draw: Draw, given: Given = NOTHING) -> Likelihood:
+        """Log-probability of uint8 images given as x in [-1, 1]."""
+        ...
+
+
+class Objective(Protocol):
+    """An `nn.Module` that owns what dies with training and names the turns of one step."""
+
+    def turns(self, model: nn.Module) -> Sequence[Turn]:
+        """The turns, in the order in which they are played."""
+        ...
+
+
+class Source(Protocol):
+    """Images at rest: an array in memory or on disk."""
+
+    image_shape: Shape
+    class_names: Sequence[str]  # () where the images have no labels
+    names: Sequence[str]  # one name for each image
+    fingerprint: str  # changes when any pixel, label or name does
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: Sequence[int]) -> Batch:
+        """uint8 images (B, C, H, W) and, where there are labels, {"labels": (B,) int64}."""
+        ...
+
+
+Critic = Annotated[nn.Module, "critic"]  # images (B, C, H, W) -> logits (B,)
+
+
+def abilities(model: object) -> tuple[str, ...]:
+    """What a model can do, in the words of the catalogue."""
+    can = ["sample"] if isinstance(model, Model) else []
+    can += ["encode"] if isinstance(model, Encodes) else []
+    can += ["score"] if isinstance(model, Scores) else []
+    can += ["conditional"] if getattr(model, "classes", 0) else []
+    return tuple(can)

@@ -1,0 +1,52 @@
+"""Which device works, in what precision, and how much memory it took."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+
+from triptych.errors import ResourceError
+
+
+def pick(name: str = "auto") -> torch.device:
+    """The device called `name`: "auto" (the fastest here), "cpu", "cuda", "cuda:1", "mps"."""
+    if name == "auto":
+        mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ResourceError(f"The device {name!r} does not work here; try --device auto or cpu.") from error
+    return device
+
+
+def autocast(device: torch.device) -> AbstractContextManager[object]:
+    """bfloat16 where the hardware multiplies in it (NVIDIA since Ampere), else float32 throughout."""
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all that it was told; for clocks."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def peak_memory(device: torch.device) -> tuple[int, str]:
+    """The most bytes held so far, and of what: "device" (tensors on a GPU) or "process" (resident)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device), "device"
+    status = Path("/proc/self/status")
+    if status.exists():  # the kernel's own high-water mark of this process image
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024, "process"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024), "process"

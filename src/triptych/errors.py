@@ -1,0 +1,57 @@
+"""What can go wrong, said in one sentence, and the exit code that a script sees.
+
+Every message says what happened, where, and the cure. The command line prints it and exits
+with the class's `code`; nothing else in the package calls `sys.exit`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TriptychError(Exception):
+    """A failure with a sentence for the user and an exit code for scripts."""
+
+    code = 1
+
+
+class UsageError(TriptychError):
+    """An unknown name, key or value, or two wishes that contradict each other."""
+
+    code = 2
+
+
+class DataError(TriptychError):
+    """Images that cannot be used; the message lists each file with its reason."""
+
+    code = 3
+
+
+class CheckpointError(TriptychError):
+    """A damaged or foreign checkpoint; the message names the file and the way out."""
+
+    code = 4
+
+
+class ResourceError(TriptychError):
+    """Memory, disk or a device that is not there."""
+
+    code = 5
+
+
+class NumericsError(TriptychError):
+    """A loss or a weight that is no longer a finite number."""
+
+    code = 6
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence: the closest known name, else all of them.
+
+    >>> nearest("dcgn", ["dcgan", "vae"])
+    "did you mean 'dcgan'?"
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}."

@@ -1,0 +1,18 @@
+"""How a command's parameter becomes a flag: `Annotated[type, Flag("what it is")]`.
+
+Parameters before the `*` are positional, those behind it are flags named after them; the command
+line reads the signature, so a default stands in one place.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Flag(NamedTuple):
+    """The help text of one parameter, and other spellings of its flag."""
+
+    help: str
+    names: tuple[str, ...] = ()  # instead of --parameter-name
+    metavar: str | None = None
+    many: bool = False  # may be given several times; arrives as a list

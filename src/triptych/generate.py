@@ -1,0 +1,75 @@
+"""Images from a model, whatever its family: seed i makes image i, in any batch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from triptych.chance import Draw, generator
+from triptych.core import NOTHING, Batch, Given
+from triptych.errors import UsageError, nearest
+from triptych.pixels import to_uint8
+
+
+def generate(
+    model: nn.Module, seeds: Iterable[int], given: Given = NOTHING, batch: int = 64, **how: Any
+) -> Iterator[Batch]:
+    """Batches of uint8 images (B, C, H, W), one image for each seed, in the order of the seeds.
+
+    `given` may hold {"labels": (N,) int64}; a model that takes labels and gets none is asked for
+    classes drawn by the seeds. `how` goes to the model's `sample` (steps, sampler, ...); a word
+    that it does not know raises a `UsageError` before any work is done.
+    """
+    accepts(model, how)
+    seeds = list(seeds)
+    classes = int(getattr(model, "classes", 0))
+    given = dict(given) if given else labels_for(seeds, classes)
+    check_labels(given, len(seeds), classes)
+    return _batches(model, seeds, given, batch, how)
+
+
+def _batches(model: nn.Module, seeds: list[int], given: Given, size: int, how: dict[str, Any]) -> Iterator[Batch]:
+    parameter = next(model.parameters(), None)
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    was_training = model.training
+    for start in range(0, len(seeds), size):
+        part = {name: value[start : start + size] for name, value in given.items()}
+        draw = Draw(seeds[start : start + size], device)
+        model.eval()
+        with torch.no_grad():
+            x = model.sample(draw, {name: value.to(device) for name, value in part.items()}, **how)  # type: ignore[operator]
+        model.train(was_training)
+        yield Batch(to_uint8(x).cpu(), part)
+
+
+def accepts(model: nn.Module, how: dict[str, Any]) -> None:
+    """Raise a `UsageError` where the model's `sample` does not know a word of `how`."""
+    known = [name for name in inspect.signature(model.sample).parameters if name not in ("draw", "given")]  # type: ignore[arg-type]
+    for name in how:
+        if name not in known:
+            raise UsageError(f"This model's sampling has no {name!r}; {nearest(name, known)}")
+
+
+def labels_for(seeds: list[int], classes: int) -> Given:
+    """A class for each image, drawn evenly by its seed; nothing where the model takes no labels."""
+    if not classes:
+        return NOTHING
+    drawn = [int(torch.randint(classes, (), generator=generator("label", seed))) for seed in seeds]
+    return {"labels": torch.tensor(drawn)}
+
+
+def check_labels(given: Given, images: int, classes: int) -> None:
+    """Raise a `UsageError` where labels do not fit the model or the number of images."""
+    if "labels" not in given:
+        return
+    labels = given["labels"]
+    if not classes:
+        raise UsageError("This model takes no labels; sample it without, or train one with model.conditional=true.")
+    if labels.shape != (images,) or labels.is_floating_point():
+        raise UsageError(f"labels have shape {tuple(labels.shape)}: give one whole number for each of {images} images.")
+    if images and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise UsageError(f"labels run from {int(labels.min())} to {int(labels.max())}: give 0 to {classes - 1}.")

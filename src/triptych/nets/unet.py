@@ -1,0 +1,199 @@
+"""The U-Net of Ho, Jain and Abbeel (2020, arXiv:2006.11239, appendix B), for images of any size.
+
+Notation: B batch, C channels of the image, F features, H W sides, T = H*W tokens, D = 4 * width;
+h features of an image, e its level (and label) embedded. Features stay channels-last: their rows
+of tokens are then views, and convolutions are faster.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from triptych.core import NOTHING, Given, Shape
+
+Side = tuple[int, int]  # height, width
+SMALLEST = 2  # px on the shorter side of the coarsest features
+
+
+def ladder(sides: Side, steps: int) -> list[Side]:
+    """At most `steps` sides, each half of the one before, rounded up, none under `SMALLEST`.
+
+    >>> ladder((13, 37), 4)
+    [(13, 37), (7, 19), (4, 10), (2, 5)]
+    """
+    found = [sides]
+    while len(found) < steps and (min(found[-1]) + 1) // 2 >= SMALLEST:
+        height, width = found[-1]
+        found.append(((height + 1) // 2, (width + 1) // 2))
+    return found
+
+
+def attends(sides: Side, attention: Sequence[int]) -> bool:
+    """Whether the longer side, rounded up to a power of two, is among the sizes in `attention`."""
+    return 1 << (max(sides) - 1).bit_length() in attention
+
+
+class UNet(nn.Module):
+    """Noisy images (B, C, H, W) and what stands for their noise levels (B,) to (B, C, H, W).
+
+    There are as many sizes of features as `multipliers` of `width`, fewer where a side would fall
+    under `SMALLEST`; self-attention is at the sizes in `attention` and in the middle. Where there
+    are `classes`, `given["labels"]` (B,) is embedded and added to the level. The last layer starts
+    at zero, and so does the output.
+    """
+
+    def __init__(
+        self,
+        image_shape: Shape,
+        classes: int = 0,
+        width: int = 64,
+        multipliers: Sequence[int] = (1, 2, 2, 2),
+        blocks: int = 2,
+        attention: Sequence[int] = (16,),
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        channels, sides = image_shape[0], ladder(image_shape[1:], len(multipliers))
+        widths = [width * multiplier for multiplier in multipliers[: len(sides)]]
+
+        def stage(inner: int, outer: int, attend: bool) -> Stage:
+            return Stage(inner, outer, 4 * width, dropout, attend)
+
+        self.embed = Embedding(width, classes)
+        self.enter, self.down = nn.ModuleList(), nn.ModuleList()
+        self.leave, self.up = nn.ModuleList(), nn.ModuleList()
+        here, skips = width, []
+        for step, outer in enumerate(widths):
+            attend = attends(sides[step], attention)
+            self.enter.append(conv(here, here, stride=2) if step else conv(channels, width))
+            inners = [here] + [outer] * (blocks - 1)
+            self.down.append(nn.ModuleList(stage(inner, outer, attend) for inner in inners))
+            skips += inners[:1] + [outer] * blocks
+            here = outer
+        self.middle = nn.ModuleList([stage(here, here, True), stage(here, here, False)])
+        for step, outer in reversed(list(enumerate(widths))):
+            attend = attends(sides[step], attention)
+            inners = [here] + [outer] * blocks
+            self.up.append(nn.ModuleList(stage(inner + skips.pop(), outer, attend) for inner in inners))
+            self.leave.append(Grow(outer, sides[step - 1]) if step else Head(width, channels))
+            here = outer
+
+    def forward(self, x: Tensor, level: Tensor, given: Given = NOTHING) -> Tensor:
+        e = self.embed(level, given)  # (B, D)
+        h = x.contiguous(memory_format=torch.channels_last)  # (B, C, H, W)
+        skips = []
+        for enter, stages in zip(self.enter, self.down, strict=True):
+            h = enter(h)  # (B, F, H, W), the first at the image's size, the others half the one before
+            skips.append(h)
+            for stage in stages:  # type: ignore[attr-defined]
+                h = stage(h, e)
+                skips.append(h)
+        for stage in self.middle:
+            h = stage(h, e)
+        for stages, leave in zip(self.up, self.leave, strict=True):
+            for stage in stages:  # type: ignore[attr-defined]
+                h = stage(torch.cat([h, skips.pop()], 1), e)
+            h = leave(h)  # (B, F, 2H, 2W), the last (B, C, H, W)
+        return h
+
+
+class Embedding(nn.Module):
+    """Noise levels (B,), and labels where there are classes, to vectors (B, D)."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.label = nn.Embedding(classes, 4 * width) if classes else None
+        self.first, self.second = dense(2 * (width // 2), 4 * width), dense(4 * width, 4 * width)
+        rates = torch.exp(-math.log(10_000) * torch.arange(width // 2) / (width // 2))
+        self.register_buffer("rates", rates, persistent=False)
+
+    def forward(self, level: Tensor, given: Given) -> Tensor:
+        angles = level[:, None] * self.rates  # (B, width / 2)
+        e = torch.cat([angles.sin(), angles.cos()], 1)  # (B, width), Vaswani et al. (2017), section 3.5
+        e = self.second(F.silu(self.first(e)))  # (B, D)
+        if self.label is not None:
+            e = e + self.label(given["labels"])
+        return F.silu(e)
+
+
+class Stage(nn.Module):
+    """A residual block of two convolutions that is told the level, then attention or nothing."""
+
+    def __init__(self, inner: int, outer: int, told: int, dropout: float, attend: bool) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = norm(inner), conv(inner, outer)
+        self.tell = dense(told, outer)
+        self.norm2, self.conv2 = norm(outer), zeroed(conv(outer, outer))
+        self.dropout = nn.Dropout(dropout)
+        self.skip = nn.Identity() if inner == outer else conv(inner, outer, kernel=1)
+        self.attention = Attention(outer) if attend else nn.Identity()
+
+    def forward(self, x: Tensor, e: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))  # (B, F, H, W)
+        h = h + self.tell(e)[:, :, None, None]
+        h = self.conv2(self.dropout(F.silu(self.norm2(h))))
+        h = self.attention(self.skip(x) + h)
+        return h
+
+
+class Attention(nn.Module):
+    """h + attention over all places of h, with one head (Vaswani et al. 2017, equation 1)."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.norm = norm(features)
+        self.ask, self.answer = dense(features, 3 * features), zeroed(dense(features, features))
+
+    def forward(self, h: Tensor) -> Tensor:
+        rows = self.norm(h).flatten(2).transpose(1, 2)  # (B, T, F)
+        query, key, value = self.ask(rows)[:, None].chunk(3, -1)  # (B, 1, T, F) each
+        rows = F.scaled_dot_product_attention(query, key, value)[:, 0]  # (B, T, F)
+        return h + self.answer(rows).transpose(1, 2).unflatten(2, h.shape[2:])  # (B, F, H, W)
+
+
+class Grow(nn.Sequential):
+    """To the sides of the finer features, by the nearest neighbour and a convolution."""
+
+    def __init__(self, features: int, sides: Side) -> None:
+        super().__init__(nn.Upsample(sides), conv(features, features))
+
+
+class Head(nn.Sequential):
+    """From features to the image's channels; zero at first."""
+
+    def __init__(self, features: int, channels: int) -> None:
+        super().__init__(norm(features), nn.SiLU(), zeroed(conv(features, channels)))
+
+
+def conv(inner: int, outer: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the sides or, with a stride of 2, halves them, rounded up."""
+    layer = nn.Conv2d(inner, outer, kernel, stride, padding=kernel // 2)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def dense(inner: int, outer: int) -> nn.Linear:
+    """A linear layer."""
+    layer = nn.Linear(inner, outer)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def norm(features: int) -> nn.GroupNorm:
+    """Group norm with at most 32 groups, of 4 features or more where there are as many."""
+    most = max(1, min(32, features // 4))
+    return nn.GroupNorm(max(n for n in range(1, most + 1) if features % n == 0), features)
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """The layer with all weights at zero, so that what it adds is nothing at first."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer

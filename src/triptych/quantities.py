@@ -1,0 +1,56 @@
+"""Words for amounts, read the same from the command line, Python and a recipe.
+
+"2M" images, "10min" of training, a size of "48x64": each function takes the text or the number
+itself and returns a checked number, or raises a `UsageError` that shows what it accepts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from triptych.errors import UsageError
+
+_SCALES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+_SECONDS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_LARGEST = 2**53
+
+
+def count(value: int | str, name: str, low: int = 1, high: int = _LARGEST) -> int:
+    """A whole number such as 1500, "200_000", "1.5k" or "2M", within [low, high]."""
+    match = re.fullmatch(r"([+-]?[0-9][0-9_]*(?:\.[0-9]+)?)([kmg]?)", str(value).strip().lower(), re.ASCII)
+    number = float(match[1].replace("_", "")) * _SCALES[match[2]] if match else math.nan
+    if isinstance(value, bool) or not number.is_integer() or not low <= number <= high:
+        most = "" if high == _LARGEST else f" to {high}"
+        raise UsageError(f"{name} is {value!r}: give a whole number from {low}{most}, such as 1500, 20k or 2M.")
+    return int(number)
+
+
+def seconds(value: float | str, name: str) -> float:
+    """A positive span of time in seconds: 90, "90s", "10min", "1.5h", "1h30m", "2d"."""
+    text = str(value).strip().lower()
+    parts = re.findall(r"([0-9]*\.?[0-9]+)([a-z]*)", text, re.ASCII)
+    known = all(unit in _SECONDS for _, unit in parts)
+    total = sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts and known else math.nan
+    if "".join(number + unit for number, unit in parts) != text or not 0 < total < math.inf:
+        raise UsageError(f"{name} is {value!r}: give a span of time above zero, such as 90s, 10min, 1h30m or 2d.")
+    return total
+
+
+def size(value: int | str | tuple[int, int], name: str) -> tuple[int, int]:
+    """Pixels as (height, width) from 64, "64", "48x64" (height x width) or (48, 64); 1 to 4096 each."""
+    sides = list(value) if isinstance(value, tuple) else re.split(r"[x×]", str(value).strip().lower())
+    if len(sides) not in (1, 2):
+        raise UsageError(f"{name} is {value!r}: give one side, such as 64, or height x width, such as 48x64.")
+    numbers = [count(side, name, 1, 4096) for side in sides]
+    return numbers[0], numbers[-1]
+
+
+def clock(span: float) -> str:
+    """A span of time for reading: 5 s, 3 min 20 s, 2 h 05 min."""
+    whole = int(round(span))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,154 @@
+"""Recipes as text: found by name, laid over each other, compared.
+
+A recipe is a YAML tree. `recipes/NAME.yaml` is a model of the catalogue; `recipes/NAME.DATA.yaml`
+is laid over it when the data set has that name; a file and single values of the user's come last.
+What the keys mean is not known here: `schema.py` checks a tree against the constructors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from triptych.errors import UsageError, nearest
+
+Tree = dict[str, Any]
+
+
+class About(NamedTuple):
+    """A line of the catalogue."""
+
+    name: str
+    family: str
+    paper: str
+    can: tuple[str, ...]  # sample, encode, score, conditional
+    parameters: int  # of the model alone, for 32x32 RGB
+    tuned_for: tuple[str, ...]  # data sets with a recipe of their own
+
+
+@cache
+def _shipped() -> tuple[str, ...]:
+    folder = files("triptych") / "recipes"
+    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def names() -> tuple[str, ...]:
+    """The models of the catalogue."""
+    return tuple(name for name in _shipped() if "." not in name)
+
+
+def about(name: str) -> About:
+    """What a model is and can do, without building it."""
+    head = _read_shipped(_known(name))["about"]
+    tuned = tuple(entry.split(".", 1)[1] for entry in _shipped() if entry.startswith(name + "."))
+    return About(name, head["family"], head["paper"], tuple(head["can"]), int(head["parameters"]), tuned)
+
+
+def read(name: str, data: str, file: str | Path | None = None, changes: Iterable[str] = ()) -> Tree:
+    """The recipe of model `name` for the data set called `data`, as an unchecked tree.
+
+    `file` is a YAML file laid over it; `changes` are single values such as "model.width=96".
+    """
+    tree = _read_shipped(_known(name))
+    if f"{name}.{data}" in _shipped():
+        tree = lay_over(tree, _read_shipped(f"{name}.{data}"))
+    if file is not None:
+        tree = lay_over(tree, read_file(Path(file)))
+    for change in changes:
+        tree = lay_over(tree, _single(change))
+    return tree
+
+
+def read_file(path: Path) -> Tree:
+    """A YAML mapping from a file, read by the safe loader."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The recipe {path} cannot be read: {error}.") from error
+    if len(text) > 1_000_000:
+        raise UsageError(f"The recipe {path} has {len(text)} characters; a recipe has at most a million.")
+    return _parse(text, str(path))
+
+
+def write(tree: Mapping[str, Any]) -> str:
+    """A tree as YAML text, in its own order."""
+    import yaml
+
+    text: str = yaml.safe_dump(_listed(tree), sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def lay_over(under: Tree, over: Mapping[str, Any]) -> Tree:
+    """`over` on top of `under`: mappings merge, but a node of another kind replaces the node."""
+    merged = dict(under)
+    for key, value in over.items():
+        old = merged.get(key)
+        old = {"kind": old} if isinstance(old, str) and isinstance(value, Mapping) else old
+        same_kind = isinstance(old, Mapping) and isinstance(value, Mapping)
+        if same_kind and value.get("kind", old.get("kind")) == old.get("kind"):
+            merged[key] = lay_over(dict(old), value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def difference(there: Mapping[str, Any], here: Mapping[str, Any], path: str = "") -> list[str]:
+    """One line for each value in which two trees differ."""
+    lines: list[str] = []
+    for key in [*there, *(key for key in here if key not in there)]:
+        old, new = there.get(key, "nothing"), here.get(key, "nothing")
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            lines += difference(old, new, f"{path}{key}.")
+        elif _listed(old) != _listed(new):
+            lines.append(f"{path}{key}: {old} there, {new} here")
+    return lines
+
+
+def _known(name: str) -> str:
+    if name not in names():
+        raise UsageError(f"There is no model {name!r} in the catalogue; {nearest(name, names())}")
+    return name
+
+
+@cache
+def _shipped_text(name: str) -> str:
+    return (files("triptych") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _read_shipped(name: str) -> Tree:
+    return _parse(_shipped_text(name), f"{name}.yaml")
+
+
+def _parse(text: str, where: str) -> Tree:
+    import yaml
+
+    try:
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        detail = " ".join(str(error).split())
+        raise UsageError(f"{where} is not YAML: {detail}.") from error
+    if not isinstance(tree, dict):
+        raise UsageError(f"{where} must hold keys and values, such as 'batch: 64'.")
+    return tree
+
+
+def _single(change: str) -> Tree:
+    path, equals, value = change.partition("=")
+    if not equals or not path.strip():
+        raise UsageError(f"--set {change!r} is not key=value, such as model.width=96.")
+    tree: Any = _parse(f"value: {value}", f"--set {change}")["value"]
+    for key in reversed(path.strip().split(".")):
+        tree = {key: tree}
+    return dict(tree)
+
+
+def _listed(value: Any) -> Any:
+    """Tuples as lists, as YAML has them."""
+    if isinstance(value, Mapping):
+        return {key: _listed(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_listed(item) for item in value]
+    return value

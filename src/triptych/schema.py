@@ -1,0 +1,170 @@
+"""What a recipe may say: the constructors' signatures, checked by pydantic, and the built objects.
+
+A node of a recipe is a mapping with a `kind` from the catalogue; its other keys are the parameters
+of the callable of that name. A parameter annotated with a role of the catalogue (`Annotated[...,
+"critic"]`) is itself a node. `image_shape` and `classes` are facts of the data, filled in by name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, create_model
+
+from triptych.catalog import MENU
+from triptych.errors import UsageError, nearest
+
+Facts = Mapping[str, Any]
+FACTS = ("image_shape", "classes")
+_STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+class Averaging(BaseModel):
+    """The moving average of the weights; both in images, see `training/ema.py`."""
+
+    model_config = _STRICT
+    half_life: PositiveInt
+    ramp_up: float = Field(0.05, gt=0)
+
+
+class Augment(BaseModel):
+    """What is done to each training image, see `data/stream.py`."""
+
+    model_config = _STRICT
+    flip: bool = False
+    shift: int = Field(0, ge=0)
+
+
+class Top(BaseModel):
+    """The keys of a recipe."""
+
+    model_config = _STRICT
+    about: dict[str, Any]
+    model: Any
+    objective: Any
+    optimisers: dict[str, Any]
+    ema: Averaging | None
+    batch: int = Field(ge=1, le=65536)
+    images: PositiveInt
+    augment: Augment = Augment()
+
+
+def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe with every default written out; raises a `UsageError` that names each wrong key."""
+    top = _checked(Top, dict(tree), "").model_dump()
+    top["model"] = _complete_node("model", top["model"], "model")
+    top["objective"] = _complete_node("objective", top["objective"], "objective")
+    top["optimisers"] = {
+        turn: _complete_node("optimiser", node, f"optimisers.{turn}") for turn, node in top["optimisers"].items()
+    }
+    return top
+
+
+def build(role: str, node: Mapping[str, Any], facts: Facts) -> Any:
+    """The object that a complete node describes."""
+    entry = _entry(role, node["kind"], role)
+    if not entry.called:
+        return entry.target
+    values = {}
+    for name, part in entry.parts.items():
+        values[name] = build(part, node[name], facts)
+    for name in entry.schema.model_fields:
+        if name not in entry.parts:
+            values[name] = tuple(node[name]) if isinstance(node[name], list) else node[name]
+    return entry.target(**values, **{name: facts[name] for name in entry.facts})
+
+
+class Entry(NamedTuple):
+    """A line of the catalogue, imported."""
+
+    target: Any
+    called: bool
+    schema: type[BaseModel]
+    parts: dict[str, str]  # parameter -> role
+    facts: tuple[str, ...]
+
+
+def _entry(role: str, kind: object, path: str) -> Entry:
+    if not isinstance(kind, str) or kind not in MENU[role]:
+        raise UsageError(f"{path}: there is no {role} {kind!r}; {nearest(str(kind), MENU[role])}")
+    home, _, name = MENU[role][kind].partition(":")
+    target = getattr(import_module(home), name.removesuffix("()"))
+    if not name.endswith("()"):
+        return Entry(target, False, create_model(kind, __config__=_STRICT), {}, ())
+    return Entry(target, True, *_signature(kind, target))
+
+
+def _signature(kind: str, target: Callable[..., Any]) -> tuple[type[BaseModel], dict[str, str], tuple[str, ...]]:
+    """The schema of a callable, its parameters that are nodes, and the facts that it asks for."""
+    parameters = inspect.signature(target).parameters
+    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    parts: dict[str, str] = {}
+    for name, parameter in parameters.items():
+        if name in FACTS:
+            continue
+        roles = [mark for mark in get_args(hints[name]) if isinstance(mark, str) and mark in MENU]
+        required = parameter.default is inspect.Parameter.empty
+        if roles:
+            parts[name] = roles[0]
+            default = ... if required else _kind_of(roles[0], parameter.default)
+            fields[name] = (Any, default)
+        else:
+            fields[name] = (hints[name], ... if required else parameter.default)
+    schema = create_model(kind, __config__=_STRICT, **fields)
+    return schema, parts, tuple(name for name in FACTS if name in parameters)
+
+
+def _kind_of(role: str, value: Any) -> Any:
+    """The catalogue's name of a default value that is a part, such as a game."""
+    if value is None or isinstance(value, (str, dict)):
+        return value
+    for kind, address in MENU[role].items():
+        if address == f"{value.__module__}:{getattr(value, '__name__', '')}":
+            return kind
+    raise TypeError(f"the default {value!r} is not in the catalogue under {role!r}")
+
+
+def _complete_node(role: str, node: Any, path: str) -> dict[str, Any]:
+    node = {"kind": node} if isinstance(node, str) else node
+    if not isinstance(node, Mapping) or "kind" not in node:
+        raise UsageError(f"{path}: give the name of a {role}; {nearest('', MENU[role])}")
+    entry = _entry(role, node["kind"], path)
+    given = {key: value for key, value in node.items() if key != "kind"}
+    values = _checked(entry.schema, given, path, str(node["kind"])).model_dump()
+    for name, part in entry.parts.items():
+        values[name] = _complete_node(part, values[name], f"{path}.{name}")
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    return {"kind": node["kind"], **plain}
+
+
+def _checked(schema: type[BaseModel], values: Mapping[str, Any], path: str, kind: str = "a recipe") -> BaseModel:
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        sentences = [_sentence(schema, detail, path, kind) for detail in error.errors()]
+    raise UsageError("\n".join(sentences))
+
+
+def _sentence(schema: type[BaseModel], detail: Any, path: str, kind: str) -> str:
+    """One pydantic error in our words."""
+    where = ".".join([path, *(str(step) for step in detail["loc"])] if path else [str(s) for s in detail["loc"]])
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: {kind} has no such value; {nearest(str(detail['loc'][-1]), _fields(schema, detail))}"
+    if detail["type"] == "missing":
+        return f"{where}: {kind} needs this value; add it to the recipe."
+    says = detail["msg"][0].lower() + detail["msg"][1:]
+    return f"{where}: {detail['input']!r} does not fit: {says}."
+
+
+def _fields(schema: type[BaseModel], detail: Any) -> list[str]:
+    """The keys that stand beside the wrong one."""
+    for step in detail["loc"][:-1]:
+        annotation = schema.model_fields[step].annotation if step in schema.model_fields else None
+        inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
+        schema = inner[0] if inner else schema
+    return list(schema.model_fields)

@@ -1,0 +1,219 @@
+"""Run folders on disk: checkpoints of tensors and text, verified before use, never torn.
+
+    RUN/recipe.yaml                 what is trained, on what, with every default written out
+    RUN/metrics.jsonl               the log
+    RUN/samples/000123456.png       grids at fixed seeds
+    RUN/at/000123456/               a checkpoint after so many images
+        model.safetensors recipe.yaml           all that sampling needs
+        state.safetensors state.json            all that training needs besides
+        manifest.json                           size and SHA-256 of each file, written last
+
+A checkpoint is written to the side, read back, and then renamed; older ones go only after that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from triptych import recipe, schema
+from triptych.errors import CheckpointError, ResourceError
+
+FORMAT = 1
+FOR_SAMPLING = ("model.safetensors", "recipe.yaml")
+FOR_TRAINING = (*FOR_SAMPLING, "state.safetensors", "state.json")
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The checkpoint folders of a run, oldest first."""
+    folder = run / "at"
+    found = [entry for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
+    return sorted(found, key=lambda entry: int(entry.name))
+
+
+def save(run: Path, seen: int, tree: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]],
+         state: Mapping[str, Any], keep: int = 2) -> Path:  # fmt: skip
+    """Write the checkpoint of `seen` images and drop all but the newest `keep`.
+
+    `tensors` holds the contents of "model" and "state". Raises a `ResourceError` where the disk
+    does not take it; what was there before is then untouched.
+    """
+    final = run / "at" / f"{seen:012d}"
+    aside = run / "at" / f".{seen:012d}.part"
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        for name, group in tensors.items():
+            flat = {key: t.detach().cpu().contiguous().clone() for key, t in group.items()}
+            save_file(flat, aside / f"{name}.safetensors")
+        (aside / "recipe.yaml").write_text(recipe.write(tree), encoding="utf-8")
+        (aside / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+        _seal(aside, seen)
+        verify(aside, FOR_TRAINING)
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(aside, final)
+        _flush(final.parent)
+    except (OSError, safetensors.SafetensorError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise ResourceError(
+            f"The checkpoint {final} could not be written ({error}); free some disk space and run the "
+            "same line again: the checkpoints before it are whole."
+        ) from error
+    for old in checkpoints(run)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def tidy(run: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for leftover in (run / "at").glob(".*.part"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in (run / "samples").glob(".*.part"):
+        leftover.unlink(missing_ok=True)
+
+
+def newest(run: Path) -> tuple[Path | None, list[str]]:
+    """The newest checkpoint that is whole, and a sentence for each newer one that is not.
+
+    Raises a `CheckpointError` where there are checkpoints and all are damaged.
+    """
+    complaints = []
+    for checkpoint in reversed(checkpoints(run)):
+        try:
+            verify(checkpoint, FOR_TRAINING)
+            return checkpoint, complaints
+        except CheckpointError as error:
+            complaints.append(str(error))
+    if complaints:
+        raise CheckpointError(f"{complaints[0]} No whole checkpoint is left in {run}: train into a new folder.")
+    return None, []
+
+
+def verify(checkpoint: Path, names: tuple[str, ...]) -> None:
+    """Compare files with the manifest, size first; raises a `CheckpointError` that names the file."""
+    listed = _manifest(checkpoint)
+    for name in names:
+        path, entry = checkpoint / name, listed.get(name)
+        if not isinstance(entry, dict) or not path.is_file():
+            raise CheckpointError(f"{path} is missing. {_way_out(checkpoint)}")
+        size = path.stat().st_size
+        if size != entry.get("bytes"):
+            raise CheckpointError(f"{path} has {size} bytes, not {entry.get('bytes')}. {_way_out(checkpoint)}")
+        if _digest(path) != entry.get("sha256"):
+            raise CheckpointError(f"{path} has changed since it was written. {_way_out(checkpoint)}")
+
+
+def read_state(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+    """The tensors of the shown model, those of training, and the counters of a verified checkpoint."""
+    counters = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+    return _tensors(checkpoint / "model.safetensors"), _tensors(checkpoint / "state.safetensors"), dict(counters)
+
+
+def locate(path: str | Path) -> Path:
+    """The checkpoint folder that `path` means: itself, or the newest of a run folder."""
+    path = Path(path)
+    if (path / "manifest.json").is_file() or (path / "model.safetensors").is_file():
+        return path
+    found = checkpoints(path)
+    if not found:
+        what = "holds no checkpoint yet" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"{path} {what}; give a run folder of 'triptych train', or one of the folders in its at/.")
+    return found[-1]
+
+
+def read_recipe(path: str | Path) -> dict[str, Any]:
+    """The recipe of a run or checkpoint, verified."""
+    checkpoint = locate(path)
+    verify(checkpoint, ("recipe.yaml",))
+    return recipe.read_file(checkpoint / "recipe.yaml")
+
+
+def load(path: str | Path, device: Any = "cpu") -> nn.Module:
+    """The model of a run or checkpoint folder, with averaged weights, ready to sample.
+
+    Reads text and tensors only and checks their hashes; raises a `CheckpointError` (exit code 4)
+    that names the damaged or foreign file and the way out. The recipe is at `model.recipe`.
+    """
+    from triptych.devices import pick
+
+    checkpoint = locate(path)
+    verify(checkpoint, FOR_SAMPLING)
+    tree = recipe.read_file(checkpoint / "recipe.yaml")
+    try:
+        model: nn.Module = schema.build("model", tree["model"], facts(tree))
+        model.load_state_dict(_tensors(checkpoint / "model.safetensors"))
+    except (KeyError, TypeError, RuntimeError) as error:
+        detail = " ".join(str(error).split())
+        raise CheckpointError(f"{checkpoint} is not a checkpoint of this version: {detail}. {_way_out(checkpoint)}") from error
+    model.recipe = tree  # type: ignore[assignment]
+    return model.eval().requires_grad_(False).to(pick(str(device)))
+
+
+def facts(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """What the data tells the constructors: the image's shape and the number of classes."""
+    return {"image_shape": tuple(tree["data"]["image_shape"]), "classes": len(tree["data"]["class_names"])}
+
+
+def _seal(folder: Path, seen: int) -> None:
+    """Write the manifest of a folder, last, and push all to the disk."""
+    from triptych import __version__
+
+    listed = {}
+    for path in sorted(folder.iterdir()):
+        _flush(path)
+        listed[path.name] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
+    manifest = {"format": FORMAT, "triptych": __version__, "seen": seen, "files": listed}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    _flush(folder / "manifest.json")
+    _flush(folder)
+
+
+def _manifest(checkpoint: Path) -> dict[str, Any]:
+    path = checkpoint / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["format"] > FORMAT:
+            raise CheckpointError(f"{path} was written by triptych {manifest['triptych']}; install that version or newer.")
+        return dict(manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is missing or is no manifest. {_way_out(checkpoint)}") from error
+
+
+def _way_out(checkpoint: Path) -> str:
+    """The newest other checkpoint beside a damaged one."""
+    others = [other for other in checkpoints(checkpoint.parent.parent) if other.name != checkpoint.name]
+    return f"Use {others[-1]} instead." if others else "Bring the folder back from a copy, or train again."
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return dict(load_file(path))
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path} is no safetensors file ({error}). {_way_out(path.parent)}") from error
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """fsync a file or, where the system allows it, a folder."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

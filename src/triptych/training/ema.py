@@ -1,0 +1,38 @@
+"""The moving average of a model's weights, which is what is sampled, saved and shipped."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+class Ema:
+    """A copy of `model` that follows it with a half-life counted in images.
+
+    The half-life is at most `ramp_up` times the images seen, so that the average forgets the first
+    weights (Karras et al. 2024, arXiv:2312.02696, section 3.1 discusses the choice). Buffers of
+    floating point, such as the statistics of batch norm, are averaged too; others are copied.
+    """
+
+    def __init__(self, model: nn.Module, half_life: int, ramp_up: float) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.half_life, self.ramp_up = half_life, ramp_up
+        self._live = list(model.state_dict(keep_vars=True).values())
+        self._mean = list(self.model.state_dict(keep_vars=True).values())
+
+    def decay(self, batch: int, seen: int) -> float:
+        """What is kept of the average in a step of `batch` images after `seen`."""
+        half_life = min(float(self.half_life), self.ramp_up * seen)
+        return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
+
+    @torch.no_grad()
+    def follow(self, batch: int, seen: int) -> None:
+        """Move towards the model by one step."""
+        weight = 1.0 - self.decay(batch, seen)
+        for mean, live in zip(self._mean, self._live, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(live, weight)
+            else:
+                mean.copy_(live)

@@ -1,0 +1,47 @@
+"""The losses on images that are never trained on: the first sign of learning by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from triptych import chance
+from triptych.core import Batch, Source, Stats, Turn
+from triptych.pixels import to_float
+from triptych.training.state import Cast, State
+
+MOST = 256  # images of the fixed batch
+
+
+class Holdout:
+    """A chore: every so many steps, each turn's loss on one fixed validation batch, same noise each time.
+
+    It is logged as `TURN/held_out`. Nothing moves, and no statistics of a norm are touched.
+    """
+
+    def __init__(
+        self,
+        cast: Cast,
+        turns: Sequence[Turn],
+        source: Source,
+        device: torch.device,
+        note: Callable[[str, Stats], None],
+        every: int = 500,
+    ) -> None:
+        batch = source.read(range(min(len(source), MOST)))
+        given = {name: value.to(device) for name, value in batch.given.items()}
+        self.batch = Batch(to_float(batch.images.to(device)), given)
+        self.cast, self.turns, self.note, self.every = cast, turns, note, every
+
+    def __call__(self, state: State) -> None:
+        if state.steps % self.every:
+            return
+        self.cast.model.eval()
+        self.cast.objective.eval()
+        for turn in self.turns:
+            chance.reseed(state.seed, "held out", turn.name)
+            losses, _ = turn.loss(self.batch, state.seen)
+            self.note(turn.name, {"held_out": losses.detach().mean()})
+        self.cast.model.train()
+        self.cast.objective.train()

@@ -1,0 +1,78 @@
+"""Where a run stands, and all its tensors under one flat set of names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from triptych.errors import CheckpointError
+from triptych.training.ema import Ema
+from triptych.training.optimisers import Optimiser
+
+
+@dataclass
+class State:
+    """The counters of a run; images seen are its clock."""
+
+    seed: int
+    seen: int = 0
+    steps: int = 0
+    seconds: float = 0.0  # spent in steps, on all starts of the run together
+    sums: dict[str, float] = field(default_factory=dict)  # of the log line that is being gathered
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Cast(NamedTuple):
+    """Everybody whose weights change in a run."""
+
+    model: nn.Module
+    objective: nn.Module
+    optimisers: Mapping[str, Optimiser]
+    ema: Ema | None
+
+    @property
+    def shown(self) -> nn.Module:
+        """The model that is sampled and saved: the average where there is one."""
+        return self.ema.model if self.ema else self.model
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors but those of `shown`, by name."""
+        held = {f"objective/{name}": t for name, t in self.objective.state_dict().items()}
+        if self.ema:
+            held |= {f"model/{name}": t for name, t in self.model.state_dict().items()}
+        for turn, optimiser in self.optimisers.items():
+            for index, moments in optimiser.torch.state_dict()["state"].items():
+                held |= {f"optimiser/{turn}/{index}/{name}": t for name, t in moments.items()}
+        return held
+
+    def restore(self, shown: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> None:
+        """Put back what `shown.state_dict()` and `tensors()` gave; raises a `CheckpointError`."""
+        try:
+            self.shown.load_state_dict(dict(shown))
+            self.objective.load_state_dict(_under(held, "objective/"))
+            if self.ema:
+                self.model.load_state_dict(_under(held, "model/"))
+        except RuntimeError as error:
+            raise CheckpointError(f"The checkpoint does not fit the recipe: {' '.join(str(error).split())}") from error
+        for turn, optimiser in self.optimisers.items():
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in _under(held, f"optimiser/{turn}/").items():
+                index, _, key = name.partition("/")
+                moments.setdefault(int(index), {})[key] = tensor
+            groups = optimiser.torch.state_dict()["param_groups"]
+            optimiser.torch.load_state_dict({"state": moments, "param_groups": groups})
+
+    def finite(self) -> bool:
+        """Whether every weight of the shown model is a finite number."""
+        return all(bool(torch.isfinite(t).all()) for t in self.shown.state_dict().values() if t.is_floating_point())
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
