@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 MOST_BYTES = 256 * 2**20
@@ -195,85 +195,100 @@ def _upright_size(image: Image.Image, turn: int) -> tuple[int, int]:
 
 def _plain(image: Image.Image, raw: str, notes: list[str]) -> Image.Image:
     """The image in one of the modes L, LA, RGB, RGBA."""
-    mode, key = image.mode, image.info.get("transparency")
-    if mode.startswith("I;16") or (mode == "I" and image.format == "PNG"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         return _from_16_bits(image, raw, notes)
-    if mode in ("I", "F"):
+    if image.mode in ("I", "F"):
         raise Refused("32-bit or signed values, which do not say what is black and white: save it with 8 or 16 bits")
     if ";16" in raw:
         notes.append("16 bits a channel read as 8")
-    profile = image.info.get("icc_profile")
-    if profile and mode != "LAB":
-        image = _to_srgb(_unpacked(image, notes), profile, notes)
-    elif image.format == "PNG" and abs(image.info.get("gamma", 1 / 2.2) - 1 / 2.2) > 0.01:
-        notes.append(f"gamma chunk {image.info['gamma']:.3g} ignored")
+    image = _unpacked(image, raw, notes)
+    gamma = image.info.get("gamma", 1 / 2.2) if image.format == "PNG" else 1 / 2.2
+    if "icc_profile" in image.info:
+        image = _to_srgb(image, image.info["icc_profile"], notes)
+    elif abs(gamma - 1 / 2.2) > 0.01:
+        notes.append(f"gamma chunk {gamma:.3g} ignored")
     if image.mode == "LAB":
-        return _from_lab(image, notes)
-    if mode in ("1", "L") and isinstance(key, int):
-        notes.append("transparent grey level to alpha")
-        return _keyed(np.asarray(image.convert("L")), key * _BITS.get(raw, 1))
-    image = _unpacked(image, notes)
-    if raw.startswith("LA;16"):  # Pillow widens it to RGBA
-        return image.convert("LA")
-    return image
-
-
-def _unpacked(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Palettes, transparent colours and foreign modes to plain ones; CMYK stays where a profile follows."""
-    if image.mode == "P":
-        mode = "RGBA" if "transparency" in image.info else "RGB"
-        notes.append(f"palette to {mode}")
-        return image.convert(mode)
-    if image.mode == "RGB" and "transparency" in image.info:
-        notes.append("transparent colour to alpha")
-        return image.convert("RGBA")
-    if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
-        image = ImageChops.invert(image)  # Pillow takes every CMYK JPEG for Adobe's
+        notes.append("Lab to RGB")
+        return _moved(image, ImageCms.createProfile("LAB"))
     if image.mode in _PLAIN:
         mode, note = _PLAIN[image.mode]
         notes.extend([note] if note else [])
-        return image.convert(mode)
+        image = image.convert(mode)
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         raise Refused(f"pixels of mode {image.mode}, for which there is no rule")
     return image
 
 
-def _from_16_bits(image: Image.Image, raw: str, notes: list[str]) -> Image.Image:
-    top = 4095 if raw == "I;12" else 65535
-    values = np.asarray(image).astype(np.int64)
+def _unpacked(image: Image.Image, raw: str, notes: list[str]) -> Image.Image:
+    """Palettes and transparent levels written out as channels; inks and 16-bit grey set right."""
     key = image.info.get("transparency")
-    notes.append(f"{12 if top == 4095 else 16}-bit grey scaled to 8")
+    if image.mode == "P":
+        mode = "RGB" if key is None else "RGBA"
+        notes.append(f"palette to {mode}")
+        return image.convert(mode)
+    if image.mode == "RGB" and isinstance(key, tuple):
+        notes.append("transparent colour to alpha")
+        if ";16" in raw:
+            image.info["transparency"] = tuple(level >> 8 for level in key)
+        return image.convert("RGBA")
+    if image.mode in ("1", "L") and isinstance(key, int):
+        notes.append("transparent grey to alpha")
+        grey = np.array(image.convert("L"))
+        return _with_alpha(grey, grey != key * _BITS.get(raw, 1))
+    if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
+        return ImageChops.invert(image)  # Pillow takes every CMYK JPEG for one of Adobe's
+    return image.convert("LA") if raw.startswith("LA;16") else image  # Pillow widens these to RGBA
+
+
+def _from_16_bits(image: Image.Image, raw: str, notes: list[str]) -> Image.Image:
+    bits = 12 if raw == "I;12" else 16
+    top = 2**bits - 1
+    values = np.asarray(image).astype(np.uint32).clip(0, top)
+    notes.append(f"{bits}-bit grey scaled to 8")
     if values.max() * 16 < top:
-        notes.append(f"nearly black: its brightest value is {values.max()} of {top}")
-    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # white is zero
-        values = top - values
-    grey = ((values.clip(0, top) * 255 + top // 2) // top).astype(np.uint8)
+        notes.append(f"nearly black, since its brightest value is {values.max()} of {top}")
+    white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+    grey = (((top - values if white_is_zero else values) * 255 + top // 2) // top).astype(np.uint8)
+    key = image.info.get("transparency")
     if not isinstance(key, int):
         return Image.fromarray(grey)
-    notes.append("transparent grey level to alpha")
-    return Image.fromarray(np.dstack([grey, np.where(values == key, 0, 255).astype(np.uint8)]))
+    notes.append("transparent grey to alpha")
+    return _with_alpha(grey, values != key)
 
 
-def _keyed(grey: Pixels, key: int) -> Image.Image:
-    """Grey (H, W) with one level that is transparent."""
-    return Image.fromarray(np.dstack([grey, np.where(grey == key, 0, 255).astype(np.uint8)]))
+def _with_alpha(grey: Pixels, seen: NDArray[np.bool_]) -> Image.Image:
+    return Image.fromarray(np.dstack([grey, np.where(seen, 255, 0).astype(np.uint8)]))
 
 
 def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    """Colours moved from the file's profile to sRGB."""
+    """Colours moved from the file's profile to sRGB, where it is another and can be read."""
     try:
-        from PIL import ImageCms
-
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         name = ImageCms.getProfileDescription(source).strip()
-        if "sRGB" in name or image.mode == "LA":
+        if "sRGB" in name:
             return image
-        wide = "RGBA" if image.mode == "RGBA" else "RGB"
-        moved = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=wide)
+        moved = _moved(image, source)
     except (ImportError, OSError, ValueError, ImageCms.PyCMSError):
         notes.append("colour profile ignored: it cannot be read or does not fit the image")
         return image
-    if moved is None:
-        return image
     notes.append(f"colour profile {name!r} to sRGB")
+    return moved
+
+
+def _moved(image: Image.Image, source: Any) -> Image.Image:
+    mode = "RGBA" if image.mode == "RGBA" else "RGB"
+    moved = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+    if moved is None:
+        raise ValueError("no image came back")
     return moved.getchannel(0) if image.mode == "L" else moved
+
+
+def _visible(pixels: Pixels) -> Pixels:
+    """No colour where alpha is zero, and no alpha where it is opaque everywhere."""
+    if pixels.shape[2] in (1, 3):
+        return pixels
+    alpha = pixels[:, :, -1]
+    if alpha.min() == 255:
+        return np.ascontiguousarray(pixels[:, :, :-1])
+    pixels[alpha == 0] = 0
+    return pixels

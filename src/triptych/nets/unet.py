@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
+from triptych.errors import UsageError
 
 Side = tuple[int, int]  # height, width
 SMALLEST = 2  # px on the shorter side of the coarsest features
@@ -58,6 +59,11 @@ class UNet(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        if width < 4 or blocks < 1 or min(multipliers, default=0) < 1 or not 0 <= dropout < 1:
+            raise UsageError(
+                f"A U-Net has width {width}, multipliers {list(multipliers)}, {blocks} blocks and dropout {dropout}: "
+                "give a width of 4 or more, one multiplier or more, one block or more, and dropout in [0, 1)."
+            )
         channels, sides = image_shape[0], ladder(image_shape[1:], len(multipliers))
         widths = [width * multiplier for multiplier in multipliers[: len(sides)]]
 

@@ -89,3 +89,33 @@ class Vae(nn.Module):
         weights = [self.log_noise(x, posterior.at(e)) + posterior.log_ratio(e) for e in noise.unbind(1)]
         nats = torch.stack(weights).logsumexp(0) - math.log(samples)  # (K, B) -> (B,)
         return Likelihood(nats, bound=True)
+
+
+def vae(
+    image_shape: Shape,
+    latent: int = 64,
+    width: int = 64,
+    hidden: int = 512,
+    core: int = 4,
+    dropout: float = 0.0,
+    noise: Noise = logistic,
+) -> Vae:
+    """A ladder of convolutions and one hidden layer on each side, without normalisation.
+
+    `width` is the channels beside the image, doubled at each step down to a core of `core` to
+    2 `core` - 1 px; `hidden` is the layer between core and latents; `dropout` follows every
+    activation of both sides, for data sets so small that the bound on new images suffers.
+    """
+    if min(latent, hidden) < 1 or not 0 <= dropout < 1:
+        raise UsageError(
+            f"A vae has latent {latent}, hidden {hidden}, dropout {dropout}: give 1 or more, 1 or more, [0, 1)."
+        )
+
+    def activation() -> nn.Module:
+        return nn.Sequential(nn.SiLU(), nn.Dropout(dropout)) if dropout else nn.SiLU()
+
+    down = ConvEncoder(image_shape, width, norm=False, activation=activation, core=core)
+    up = ConvDecoder(hidden, image_shape, width, norm=False, activation=activation, core=core)
+    encoder = nn.Sequential(down, nn.Linear(down.features, hidden), activation(), nn.Linear(hidden, 2 * latent))
+    decoder = nn.Sequential(nn.Linear(latent, hidden), activation(), up)
+    return Vae(image_shape, latent, encoder, decoder, noise)

@@ -1,0 +1,19 @@
+.PHONY: check test slow demo docs bench
+
+check:  ## format, lint and types: under a minute
+	ruff format --check . && ruff check . && mypy
+
+test:  ## the suite of the README
+	pytest
+
+slow:  ## installs from a wheel, trains for minutes, measures
+	pytest -m slow
+
+demo:  ## three families on real digits, about three minutes
+	triptych compare digits
+
+docs:  ## the pages, built offline into site/
+	zensical build --clean
+
+bench:  ## this machine's figures of RESULTS.md, about a quarter of an hour
+	python -m bench.pack && python -m bench.unet_step && python -m bench.start

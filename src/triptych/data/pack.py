@@ -1,0 +1,199 @@
+"""The pack: a folder with all images of a set in one uint8 array, ready to be mapped into memory.
+
+    photos.pack/
+      images.npy      (N, C, H, W) uint8, straight alpha
+      digests.npy     (N, 32) uint8, the SHA-256 of each image
+      labels.npy      (N,) int64, where there are classes
+      validation.npy  (N,) bool, where the data has an official split
+      names.json      one name for each image
+      pack.json       written last: version, shape, classes, fingerprint, the size and SHA-256 of the
+                      files above, and a line for each file that was converted or refused
+
+Opening checks everything but the pixels; `verify` checks these too and names the damaged images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.core import Shape
+from triptych.data.arrays import ArraySource, Labels, digest, fingerprint
+from triptych.data.decode import Pixels
+from triptych.data.layout import shown
+from triptych.errors import DataError
+
+FORMAT, VERSION = "triptych-pack", 1
+MANIFEST = "pack.json"
+_ARRAYS = {"digests.npy": np.uint8, "labels.npy": np.int64, "validation.npy": np.bool_}
+
+
+class Contents(NamedTuple):
+    """All that a pack says about its images."""
+
+    name: str
+    image_shape: Shape
+    names: Sequence[str]
+    labels: Labels | None = None
+    class_names: Sequence[str] = ()
+    validation: NDArray[np.bool_] | None = None  # None: no official split
+    made_from: str = ""  # the key of the files and wishes that it was made from
+    fit: str = ""
+    converted: Sequence[tuple[str, str]] = ()  # (file, note)
+    refused: Sequence[tuple[str, str]] = ()  # (file, reason)
+    sizes: Sequence[tuple[str, int]] = ()  # ("480x640", images of that size), the most frequent first
+
+
+class Pack(NamedTuple):
+    """An opened pack."""
+
+    source: ArraySource
+    contents: Contents
+    fingerprint: str
+
+
+def write(folder: Path, contents: Contents, chunks: Iterable[Pixels]) -> None:
+    """Write a pack's files into `folder`, which exists, from chunks (n, C, H, W); all reach the disk."""
+    digests = _write_images(folder / "images.npy", (len(contents.names), *contents.image_shape), chunks)
+    files: dict[str, dict[str, Any]] = {"images.npy": {"bytes": (folder / "images.npy").stat().st_size}}
+    arrays = {"digests.npy": digests, "labels.npy": contents.labels, "validation.npy": contents.validation}
+    for name, array in arrays.items():
+        if array is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, array.astype(_ARRAYS[name]), allow_pickle=False)
+            files[name] = _write(folder / name, buffer.getvalue())
+    files["names.json"] = _write(folder / "names.json", json.dumps(list(contents.names), indent=0).encode())
+    labels = None if contents.labels is None else contents.labels.astype(np.int64)
+    says = contents._asdict()
+    for elsewhere in ("names", "labels", "validation"):
+        del says[elsewhere]
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "count": len(contents.names),
+        **says,
+        "fingerprint": fingerprint(contents.image_shape, digests, labels, contents.class_names, contents.names),
+        "files": files,
+    }
+    _write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+
+
+def open_pack(folder: Path) -> Pack:
+    """Open a pack, or raise `DataError` naming the file that is missing or damaged."""
+    manifest = _manifest(folder)
+    shape = (manifest["count"], *manifest["image_shape"])
+    for name, facts in manifest["files"].items():
+        path = folder / os.path.basename(name)
+        present = path.stat().st_size if path.is_file() else 0
+        if present != facts["bytes"]:
+            _damaged(path, f"{present:,} bytes are there instead of {facts['bytes']:,}")
+        if "sha256" in facts and hashlib.sha256(path.read_bytes()).hexdigest() != facts["sha256"]:
+            _damaged(path, "its content has changed")
+    images = _load(folder / "images.npy", np.uint8, shape, mapped=True)
+    digests = _load(folder / "digests.npy", np.uint8, (shape[0], 32))
+    extras = {name: name in manifest["files"] for name in ("labels.npy", "validation.npy")}
+    labels = _load(folder / "labels.npy", np.int64, shape[:1]) if extras["labels.npy"] else None
+    validation = _load(folder / "validation.npy", np.bool_, shape[:1]) if extras["validation.npy"] else None
+    names = _json(folder / "names.json")
+    source = ArraySource(images, labels, manifest["class_names"], names, digests)
+    if len(names) != len(source) or source.fingerprint != manifest["fingerprint"]:
+        _damaged(folder / MANIFEST, "it does not belong to the files beside it")
+    says = {key: manifest[key] for key in Contents._fields if key in manifest}
+    contents = Contents(**says, names=names, labels=labels, validation=validation)
+    return Pack(source, contents, manifest["fingerprint"])
+
+
+def verify(folder: str | Path) -> int:
+    """Check every pixel of a pack against its digest; the number of images, or a `DataError`."""
+    folder = Path(folder)
+    source = open_pack(folder).source
+    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    broken = [source.names[row] for row in np.nonzero((digest(images) != source.digests).any(axis=1))[0]]
+    if broken:
+        first = ", ".join(shown(name) for name in broken[:5])
+        _damaged(folder / "images.npy", f"the pixels of {len(broken)} images have changed: {first}")
+    return len(source)
+
+
+def is_pack(path: Path) -> bool:
+    return (path / MANIFEST).is_file()
+
+
+def _write_images(path: Path, shape: tuple[int, ...], chunks: Iterable[Pixels]) -> NDArray[np.uint8]:
+    """One .npy file from chunks, written in order, and the digest of each image."""
+    digests = []
+    with open(path, "wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in chunks:
+            file.write(np.ascontiguousarray(chunk).data)
+            digests.append(digest(chunk))
+        _flush(file)
+    found = np.concatenate(digests)
+    if len(found) != shape[0]:
+        raise DataError(f"{len(found)} images were written into {path} instead of {shape[0]}.")
+    return found
+
+
+def _write(path: Path, data: bytes) -> dict[str, Any]:
+    with open(path, "wb") as file:
+        file.write(data)
+        _flush(file)
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _flush(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    manifest = _json(folder / MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DataError(f"{shown(str(folder / MANIFEST))} does not describe a pack.")
+    if manifest.get("version") != VERSION:
+        raise DataError(
+            f"{shown(str(folder))} is a pack of version {manifest.get('version')!r}, and this triptych reads version "
+            f"{VERSION}: pack the images anew."
+        )
+    optional = {key for key in Contents._field_defaults}
+    missing = ({*Contents._fields, "count", "fingerprint", "files"} - optional) - {*manifest, "names"}
+    files = manifest.get("files")
+    if missing or not isinstance(files, dict) or not {"images.npy", "digests.npy", "names.json"} <= set(files):
+        _damaged(folder / MANIFEST, "parts of it are missing")
+    return manifest
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        _damaged(path, str(error))
+
+
+def _load(path: Path, dtype: Any, shape: tuple[int, ...], mapped: bool = False) -> Any:
+    try:
+        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        _damaged(path, str(error))
+    if array.dtype != dtype or array.shape != tuple(shape):
+        _damaged(path, f"{array.dtype} {array.shape} is there instead of {np.dtype(dtype)} {tuple(shape)}")
+    return array
+
+
+def _damaged(path: Path, reason: str) -> NoReturn:
+    raise DataError(f"{shown(str(path))} is missing or damaged ({reason}): delete the pack and make it anew.")
+
+
+def chunked(images: Pixels, most: int = 64 * 2**20) -> Iterator[Pixels]:
+    """An array in chunks of at most so many bytes."""
+    step = max(1, most // max(1, images[:1].nbytes))
+    return (images[start : start + step] for start in range(0, len(images), step))

@@ -1,0 +1,201 @@
+"""From the files of a folder or zip to a pack: list, decode, fit, spool, write, publish.
+
+Nothing but finished packs ever stands under the final name. Memory stays the same however many
+files there are; an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from triptych.core import Shape
+from triptych.data import pack as packs
+from triptych.data.arrays import ArraySource
+from triptych.data.fit import Size, channel_note, channels_for
+from triptych.data.folder import Entry, Files
+from triptych.data.layout import layout, shown
+from triptych.data.places import claimed, make_room, publish
+from triptych.data.spool import Line, Spool
+from triptych.data.worker import Task, Workers
+from triptych.errors import DataError
+
+Progress = Callable[[int, int], None]  # (done, total)
+Note = Callable[[str], None]
+DEFAULT_SIDE, LARGEST_KEPT = 64, 128
+_AT_ONCE = 64 * 2**20  # bytes of pixels between two lines of the journal
+_PER_WORKER = 64  # files for which one more process is worth its start
+
+
+class Wish(NamedTuple):
+    """How the images are to be."""
+
+    size: Size | None  # None: as they are, if they agree and are small; else DEFAULT_SIDE squared
+    channels: int | None  # None: the fewest that hold them all
+    fit: str
+
+
+class PackReport(NamedTuple):
+    """What is in a pack and how it came there; every name is safe to print."""
+
+    path: str
+    name: str
+    count: int
+    image_shape: Shape
+    class_names: tuple[str, ...]
+    official_split: bool
+    fit: str
+    fingerprint: str
+    duplicates: int  # images that are the same as an earlier one
+    sizes: tuple[tuple[str, int], ...]  # ("480x640", images of that size), the most frequent first
+    converted: tuple[tuple[str, str], ...]  # (file, note)
+    refused: tuple[tuple[str, str], ...]  # (file, reason)
+    seconds: float
+
+
+def quiet(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def pack_files(files: Files, out: Path, wish: Wish, note: Note = print, progress: Progress = quiet) -> PackReport:
+    """Pack all images of `files` into the folder `out`; a pack of the same files and wishes stays."""
+    started, key = time.monotonic(), key_of(files, wish)
+    with claimed(out) as part:
+        if out.exists():
+            return existing(out, key)
+        size = wish.size or _common_size(files, note)
+        make_room(out.parent, 2 * len(files.entries) * size[0] * size[1] * (wish.channels or 3))
+        with Spool(part, key, size) as spool:
+            _fill(spool, files, Task(*size, wish.fit, wish.channels or 0), note, progress)
+            _require(spool.kept, spool.lines, files)
+            channels = wish.channels or channels_for(line.channels for line in spool.kept)
+            contents = _contents(files, spool.lines, (channels, *size), wish.fit, key, note)
+            packs.write(part, contents, spool.chunks(channels))
+        spool.remove()
+        publish(part, out)
+    return report(out, time.monotonic() - started)
+
+
+def existing(out: Path, key: str) -> PackReport:
+    """The report of a pack that is there already, if it was made from the same; else `DataError`."""
+    if not packs.is_pack(out):
+        raise DataError(f"{shown(str(out))} is there already and is no pack: choose another name.")
+    if packs.open_pack(out).contents.made_from != key:
+        raise DataError(
+            f"{shown(str(out))} is there already, made from other files or with other settings: "
+            "choose another name, or delete it first."
+        )
+    return report(out)
+
+
+def report(path: Path, seconds: float = 0.0) -> PackReport:
+    """The report of a pack that was written before."""
+    source, contents, fingerprint = packs.open_pack(path)
+    return PackReport(
+        path=shown(str(path)),
+        name=shown(contents.name),
+        count=len(source),
+        image_shape=source.image_shape,
+        class_names=tuple(shown(name) for name in source.class_names),
+        official_split=contents.validation is not None,
+        fit=contents.fit,
+        fingerprint=fingerprint,
+        duplicates=duplicates(source),
+        sizes=tuple((size, count) for size, count in contents.sizes),
+        converted=tuple((shown(name), note) for name, note in contents.converted),
+        refused=tuple((shown(name), shown(reason)) for name, reason in contents.refused),
+        seconds=round(seconds, 3),
+    )
+
+
+def duplicates(source: ArraySource) -> int:
+    """How many images are the same as an earlier one."""
+    return len(source) - len({row.tobytes() for row in source.digests})
+
+
+def key_of(files: Files, wish: Wish) -> str:
+    """Hexadecimal digits that change when a file is added, removed or changed, or a wish is."""
+    total = hashlib.sha256(json.dumps([files.name, wish, files.skipped]).encode())
+    for entry in files.entries:
+        total.update(json.dumps(entry).encode())
+    return total.hexdigest()
+
+
+def listed(lines: Sequence[tuple[str, str]], most: int = 50) -> str:
+    """Files with their reasons as the end of a sentence."""
+    text = "; ".join(f"{shown(name)}: {shown(reason)}" for name, reason in lines[:most])
+    return text + (f"; and {len(lines) - most:,} more" if len(lines) > most else "")
+
+
+def _fill(spool: Spool, files: Files, task: Task, note: Note, progress: Progress) -> None:
+    """Decode every file that the spool does not hold yet."""
+    total, done = len(files.entries), len(spool.lines)
+    if done:
+        note(f"Going on after {done:,} of {total:,} files that an interrupted run has decoded.")
+    todo = files.entries[done:]
+    with Workers(task, _worth(len(todo))) as workers:
+        for entries in _portions(todo, task):
+            replies = workers.map([partial(files.read, entry) for entry in entries])
+            spool.add([entry.name for entry in entries], list(replies))
+            progress(len(spool.lines), total)
+
+
+def _portions(entries: Sequence[Entry], task: Task) -> Iterator[Sequence[Entry]]:
+    step = min(512, max(16, _AT_ONCE // (4 * max(1, task.height * task.width))))
+    return (entries[start : start + step] for start in range(0, len(entries), step))
+
+
+def _worth(files: int) -> int:
+    return max(1, min(os.cpu_count() or 1, 16, files // _PER_WORKER))
+
+
+def _common_size(files: Files, note: Note) -> Size:
+    """The size of all images, if it is one and small; else the default."""
+    sizes: set[Size] = set()
+    measuring = Task(0, 0, "crop", 0)
+    with Workers(measuring, _worth(len(files.entries))) as workers:
+        for entries in _portions(files.entries, measuring):
+            replies = workers.map([partial(files.read, entry) for entry in entries])
+            sizes |= {reply.size for reply in replies if not reply.refused}
+            if len(sizes) > 1 or any(max(size) > LARGEST_KEPT for size in sizes):
+                why = "have different sizes" if len(sizes) > 1 else "are large"
+                note(f"The images {why}: they are brought to {DEFAULT_SIDE}x{DEFAULT_SIDE} (choose another with size).")
+                return DEFAULT_SIDE, DEFAULT_SIDE
+    return sizes.pop() if sizes else (DEFAULT_SIDE, DEFAULT_SIDE)
+
+
+def _require(kept: Sequence[Line], lines: Sequence[Line], files: Files) -> None:
+    """At least one image."""
+    if kept:
+        return
+    reasons = [(line.name, line.refused) for line in lines] + files.skipped
+    raise DataError(f"No image in {shown(files.name)} can be used: {listed(reasons) or 'it holds no files'}.")
+
+
+def _contents(files: Files, lines: list[Line], shape: Shape, fit: str, key: str, note: Note) -> packs.Contents:
+    kept = [line for line in lines if not line.refused]
+    names = [line.name for line in kept]
+    found = layout(names, files.folders)
+    for sentence in found.notes:
+        note(sentence[0].upper() + sentence[1:] + ".")
+    sizes = Counter(f"{line.size[0]}x{line.size[1]}" for line in kept)
+    return packs.Contents(
+        name=files.name,
+        image_shape=shape,
+        names=names,
+        labels=found.labels,
+        class_names=found.class_names,
+        validation=found.validation,
+        made_from=key,
+        fit=fit,
+        converted=[(line.name, text) for line in kept for text in (*line.notes, *channel_note(line.channels, shape[0]))],
+        refused=[(line.name, line.refused) for line in lines if line.refused] + files.skipped,
+        sizes=sizes.most_common(20),
+    )

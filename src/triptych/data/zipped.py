@@ -1,0 +1,95 @@
+"""The files of a zip archive: read in memory, one by one; nothing is ever extracted."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import zipfile
+import zlib
+from pathlib import Path
+
+from triptych.data.decode import MOST_BYTES, Refused
+from triptych.data.folder import Entry, Skipped, is_hidden
+from triptych.data.layout import shown
+from triptych.errors import DataError
+
+MOST_MEMBERS = 2_000_000
+MOST_RATIO = 100  # of a file's size to its size in the archive
+LONGEST_NAME = 1024
+_SMALL = 2**20  # below this many bytes no ratio is suspicious
+_ELSEWHERE = re.compile(r"\\|\0|^[A-Za-z]:")  # backslashes, drives, and names that end early
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+class Zip:
+    """The regular files of a zip archive, as `triptych.data.folder.Files`."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.stem
+        self.entries: list[Entry] = []
+        self.folders: list[str] = []
+        self.skipped: Skipped = []
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise DataError(f"{shown(str(path))} is not a zip archive that can be read ({error}).") from error
+        members = self._zip.infolist()
+        if len(members) > MOST_MEMBERS:
+            raise DataError(f"{shown(str(path))} lists {len(members):,} files, more than {MOST_MEMBERS:,}: unpack it.")
+        self._sound(path, members)
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for member in members:
+            self._note(member)
+        self.entries.sort(key=lambda entry: os.fsencode(entry.name))
+
+    def read(self, entry: Entry) -> bytes:
+        try:
+            with self._zip.open(self._members[entry.name]) as file:
+                return file.read(entry.size + 1)
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+            raise Refused(f"damaged in the archive ({error})") from error
+
+    def _sound(self, path: Path, members: list[zipfile.ZipInfo]) -> None:
+        """No file may be in the archive twice over, as in bombs whose members overlap."""
+        packed, length = sum(member.compress_size for member in members), path.stat().st_size
+        unpacked = sum(member.file_size for member in members)
+        if packed > length or unpacked > MOST_RATIO * max(length, _SMALL):
+            raise DataError(
+                f"{shown(str(path))} claims to hold {unpacked:,} bytes in {length:,}, as a zip bomb does: it is not read."
+            )
+
+    def _note(self, member: zipfile.ZipInfo) -> None:
+        parts = [part for part in member.filename.rstrip("/").split("/") if part != "."]
+        name = "/".join(parts)
+        if any(is_hidden(part) for part in parts if part != ".."):
+            return
+        if reason := _unusable(member, parts):
+            self.skipped.append((name[:LONGEST_NAME], reason))
+        elif name in self._members:
+            self.skipped.append((name, "a second file of this name"))
+        elif member.is_dir():
+            self.folders.append(name)
+        else:
+            self._members[name] = member
+            self.entries.append(Entry(name, member.file_size, member.CRC))
+
+
+def _unusable(member: zipfile.ZipInfo, parts: list[str]) -> str:
+    """Why a member is not read, or ""."""
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if len(member.filename) > LONGEST_NAME:
+        return f"a name of {len(member.filename):,} characters"
+    if ".." in parts or "" in parts or _ELSEWHERE.search(member.orig_filename):
+        return "a name that leads out of the archive"
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "a symbolic link" if kind == stat.S_IFLNK else "a pipe, socket or device"
+    if member.flag_bits & 1:
+        return "encrypted"
+    if member.compress_type not in _METHODS:
+        return f"compressed by method {member.compress_type}, which is not read"
+    if member.file_size > MOST_BYTES:
+        return f"{member.file_size:,} bytes, more than the {MOST_BYTES:,} that are read"
+    if member.file_size > max(_SMALL, MOST_RATIO * member.compress_size):
+        return f"{member.file_size:,} bytes packed into {member.compress_size:,}, as a zip bomb does"
+    return ""

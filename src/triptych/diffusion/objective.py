@@ -1,0 +1,40 @@
+"""Learning to denoise: one turn, with the error taken in what the network answers.
+
+Notation: B batch; x clean image (B, C, H, W); n standard normal noise; s level; y = x + s n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from triptych.core import Batch, Stats, Turn
+from triptych.diffusion.model import Diffusion
+from triptych.errors import UsageError
+
+
+class Denoising(nn.Module):
+    """Denoising at levels drawn evenly from the model's table (Ho et al. 2020, algorithm 1).
+
+    The error of the clean estimate over `out` is the error of the network's own answer. The loss is
+    its mean square over the pixels: where the answer is the noise, the paper's simple loss (14).
+    The logged `clean` is the mean square error of the clean estimate itself.
+    """
+
+    def turns(self, model: nn.Module) -> Sequence[Turn]:
+        """One turn, "denoise", that moves the whole model."""
+        if not isinstance(model, Diffusion):
+            raise UsageError(f"This objective teaches a diffusion model to denoise, not a {type(model).__name__}.")
+        return [Turn("denoise", list(model.parameters()), partial(self._loss, model))]
+
+    def _loss(self, model: Diffusion, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
+        """Losses (B,) at one level and with one noise for each image, and the numbers to log."""
+        x = batch.images  # (B, C, H, W)
+        s = model.table[torch.randint(len(model.table), (len(x),), device=x.device)]  # (B,)
+        y = x + s.view(-1, 1, 1, 1) * torch.randn_like(x)
+        wrong = (model.denoise(y, s, batch.given) - x).flatten(1)  # (B, C*H*W)
+        error = wrong / model.scaling(s).out[:, None]
+        return error.square().mean(1), {"clean": wrong.detach().square().mean()}

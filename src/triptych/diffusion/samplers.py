@@ -1,0 +1,54 @@
+"""Samplers: plain functions that walk a noisy image down a tensor of levels.
+
+Notation: y the noisy image (B, C, H, W) at level s, t the next level, D the estimate of the clean image.
+All a sampler sees of a model is a `Denoiser`. Factors are computed in float64 whatever y is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+from torch import Tensor
+
+from triptych.chance import Draw
+
+Denoiser = Callable[[Tensor, Tensor], Tensor]  # y (B, C, H, W), s (B,) -> D (B, C, H, W)
+Sampler = Callable[[Denoiser, Tensor, Tensor, Draw], Tensor]  # denoiser, y, levels, chance -> y at the last
+Variance = Callable[[float, float], float]  # s, t -> variance of the noise that a step adds
+
+
+def small(s: float, t: float) -> float:
+    """The variance of y_t given y_s and the clean image: the least that a step can add (Ho et al. 2020, 3.2)."""
+    return t * t * (s * s - t * t) / (s * s)
+
+
+def large(s: float, t: float) -> float:
+    """The variance of one step of the noising, beta_t in x_t: the most that a step can add (Ho et al. 2020, 3.2)."""
+    return (1 + t * t) * (s * s - t * t) / (1 + s * s)
+
+
+def ddim(denoise: Denoiser, y: Tensor, levels: Tensor, draw: Draw, eta: float = 0.0) -> Tensor:
+    """Denoising diffusion implicit models (Song, Meng and Ermon 2021, arXiv:2010.02502, equation 12).
+
+    With `eta` 0 nothing is drawn: it is Euler's method on the probability flow, and runs up rising
+    levels as well. With `eta` 1 it is `ancestral` with the small variance.
+    """
+    for s, t in pairwise(levels.tolist()):
+        fresh = eta * eta * small(s, t)
+        clean = denoise(y, y.new_full((len(y),), s))  # (B, C, H, W)
+        y = clean + math.sqrt(t * t - fresh) / s * (y - clean)
+        if fresh:
+            y = y + math.sqrt(fresh) * draw.normal(*y.shape[1:]).to(y)
+    return y
+
+
+def ancestral(denoise: Denoiser, y: Tensor, levels: Tensor, draw: Draw, variance: Variance = small) -> Tensor:
+    """Ancestral sampling (Ho et al. 2020, algorithm 2); the step to level 0 adds no noise."""
+    for s, t in pairwise(levels.tolist()):
+        clean = denoise(y, y.new_full((len(y),), s))  # (B, C, H, W)
+        y = clean + (t / s) ** 2 * (y - clean)
+        if t > 0:
+            y = y + math.sqrt(variance(s, t)) * draw.normal(*y.shape[1:]).to(y)
+    return y

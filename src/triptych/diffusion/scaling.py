@@ -1,0 +1,35 @@
+"""What a network is shown and what is made of its answer, as functions of the level.
+
+A network F that sees inp * y answers for the clean image with D(y, s) = skip * y + out * F. Trained
+on (D - x)^2 / out^2, the error of F itself, each function here gives the loss of its paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Coefficients(NamedTuple):
+    """Factors (B,) for images of B levels."""
+
+    skip: Tensor
+    out: Tensor
+    inp: Tensor
+
+
+Scaling = Callable[[Tensor], Coefficients]
+
+
+def eps(s: Tensor) -> Coefficients:
+    """F is the noise n: the simple loss of Ho et al. (2020, equation 14)."""
+    alpha = (1 + s.square()).rsqrt()
+    return Coefficients(skip=s.new_ones(s.shape), out=-s, inp=alpha)
+
+
+def velocity(s: Tensor) -> Coefficients:
+    """F is v = alpha n - sigma x (Salimans and Ho 2022, arXiv:2202.00512, appendix D)."""
+    alpha = (1 + s.square()).rsqrt()
+    return Coefficients(skip=alpha.square(), out=-s * alpha, inp=alpha)

@@ -1,0 +1,69 @@
+"""What this machine is: processor, cores, memory. Asks the system alone and imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from triptych.words import size
+
+
+def processor() -> str:
+    """The processor's name as the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith(("model name", "Model")):
+                return " ".join(line.partition(":")[2].split())
+    if sys.platform == "darwin":
+        asked = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
+        if asked.stdout.strip():
+            return asked.stdout.strip()
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> tuple[int | None, int | None]:
+    """Bytes of memory: in all, and free for programs; None where the system does not tell."""
+    total: int | None = None
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():
+        return total, None
+    lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+    free = int(lines["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in lines else None
+    limit, used = (_number(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))
+    if total is not None and limit is not None and limit < total:  # a container has less than the machine
+        total = limit
+        free = min(free or limit, limit - (used or 0))
+    return total, free
+
+
+def describe(device: str = "cpu") -> str:
+    """The machine in a line, with torch's version: for reports that hold timings."""
+    import torch
+
+    total, _ = memory()
+    count = cores()
+    parts = [f"{count} core{'' if count == 1 else 's'} of {processor()}"]
+    if device.startswith("cuda"):
+        parts.insert(0, torch.cuda.get_device_name(device))
+    if total is not None:
+        parts.append(f"{size(total)} memory")
+    return ", ".join([*parts, f"torch {torch.__version__}"])
+
+
+def _number(path: Path) -> int | None:
+    """A whole number from a file of the system; None where there is none."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,45 @@
+"""Randomness follows from keys."""
+
+from __future__ import annotations
+
+import torch
+from triptych.chance import Draw, generator, key, reseed
+
+
+def test_key_depends_on_every_part_and_their_order() -> None:
+    keys = {key(1, 2), key(2, 1), key(12), key("1", 2), key(1, 2, ""), key("1\x1f2"), key(-1, 2)}
+    assert len(keys) == 7
+    assert all(0 <= k < 2**63 for k in keys)
+
+
+def test_a_key_is_the_same_in_every_process_and_version() -> None:
+    assert key(0, 0, "critic") == 5298882756902750434
+    assert generator(3, "x").initial_seed() == key(3, "x")
+
+
+def test_an_image_follows_its_own_seed() -> None:
+    alone, crowd = Draw([5]), Draw([1, 2, 3, 4, 5])
+    assert torch.equal(alone.normal(3, 7, 5)[0], crowd.normal(3, 7, 5)[4])
+    assert torch.equal(alone.integers(10, 2)[0], crowd.integers(10, 2)[4])
+    assert torch.equal(alone.uniform(15)[0], crowd.uniform(15)[4])
+    assert not torch.equal(alone.normal(4), alone.normal(4))
+
+
+def test_draws_have_their_distributions() -> None:
+    draw = Draw(range(4000))
+    noise, even, whole = draw.normal(16), draw.uniform(16), draw.integers(10, 16)
+    n = noise.numel()
+    assert abs(noise.mean()) < 5 / n**0.5
+    assert abs(noise.var() - 1) < 5 * (2 / n) ** 0.5
+    assert abs(even.mean() - 0.5) < 5 * (1 / 12 / n) ** 0.5
+    assert set(whole.unique().tolist()) == set(range(10))
+
+
+def test_reseed_replays() -> None:
+    reseed(1, 64, "critic")
+    first = torch.randn(8)
+    reseed(1, 64, "generator")
+    other = torch.randn(8)
+    reseed(1, 64, "critic")
+    assert torch.equal(first, torch.randn(8))
+    assert not torch.equal(first, other)

@@ -1,0 +1,109 @@
+"""Recipes: laid over each other, checked against signatures, and back to text."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+from triptych import recipe, schema
+from triptych.catalog import FAMILIES, MENU, ONE_OF_EACH
+from triptych.core import abilities
+from triptych.errors import UsageError
+
+
+def test_layers_merge_and_another_kind_replaces() -> None:
+    under = {"model": {"kind": "a", "width": 1, "depth": 2}, "game": "x", "batch": 4}
+    assert recipe.lay_over(under, {"model": {"width": 3}})["model"] == {"kind": "a", "width": 3, "depth": 2}
+    assert recipe.lay_over(under, {"model": {"kind": "b"}})["model"] == {"kind": "b"}
+    assert recipe.lay_over(under, {"game": {"slope": 1}})["game"] == {"kind": "x", "slope": 1}
+    assert under["model"] == {"kind": "a", "width": 1, "depth": 2}
+
+
+def test_changes_come_last_and_keep_their_types(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("batch: 8\nmodel: {width: 12}\n")
+    tree = recipe.read("dcgan", "other", file, ["model.width=96", "augment.flip=true"])
+    assert tree["batch"] == 8
+    assert tree["model"]["width"] == 96
+    assert tree["augment"]["flip"] is True
+
+
+def test_a_data_set_has_its_own_recipe() -> None:
+    for name in ONE_OF_EACH:
+        assert "digits" in recipe.about(name).tuned_for
+        assert recipe.read(name, "digits") != recipe.read(name, "holiday photos")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("model.widht=3", "model.widht: dcgan has no such value; did you mean 'width'?"),
+        ("modle.width=3", "modle: a recipe has no such value; did you mean 'model'?"),
+        ("model.kind=dcgna", "there is no model 'dcgna'; did you mean 'dcgan'?"),
+        ("objective.game=hing", "objective.game: there is no game 'hing'"),
+        ("model.width=wide", "model.width: 'wide' does not fit"),
+        ("batch=0", "batch: 0 does not fit"),
+        ("batch=1.5", "batch: 1.5 does not fit"),
+        ("ema.half_live=3", "did you mean 'half_life'?"),
+        ("optimisers.critic.rate=fast", "optimisers.critic.rate: 'fast' does not fit"),
+        ("objective=3", "objective: give the name of a objective"),
+    ],
+)
+def test_wrong_values_are_named(change: str, says: str) -> None:
+    with pytest.raises(UsageError) as error:
+        schema.complete(recipe.read("dcgan", "x", None, [change]))
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize("change", ["width", "=3", "model.width=[1", "model.width={a: *b}"])
+def test_changes_that_are_no_key_and_value(change: str) -> None:
+    with pytest.raises(UsageError, match="--set"):
+        recipe.read("dcgan", "x", None, [change])
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "!!python/object/apply:os.system ['true']", "\x00", ""])
+def test_files_that_are_no_recipe(tmp_path: pathlib.Path, text: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=r"bad\.yaml"):
+        recipe.read("dcgan", "x", file)
+    with pytest.raises(UsageError, match=r"nothing\.yaml"):
+        recipe.read("dcgan", "x", tmp_path / "nothing.yaml")
+
+
+def test_unknown_model() -> None:
+    with pytest.raises(UsageError, match="did you mean 'dcgan'"):
+        recipe.about("dcgam")
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_each_recipe_is_complete_and_survives_text(name: str) -> None:
+    for data in ("x", *recipe.about(name).tuned_for):
+        tree = schema.complete(recipe.read(name, data))
+        assert schema.complete(yaml.safe_load(recipe.write(tree))) == tree
+        assert not recipe.difference(tree, yaml.safe_load(recipe.write(tree)))
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_the_catalogue_tells_the_truth(name: str) -> None:
+    about = recipe.about(name)
+    facts = {"image_shape": (3, 32, 32), "classes": 10}
+    model = schema.build("model", schema.complete(recipe.read(name, "x"))["model"], facts)
+    assert about.parameters == sum(p.numel() for p in model.parameters())
+    assert set(about.can) - {"conditional"} == set(abilities(model)) - {"conditional"}
+    assert about.family in FAMILIES
+    assert ("conditional" in about.can) == ("conditional" in schema.complete(recipe.read(name, "x"))["model"])
+
+
+@pytest.mark.parametrize(("role", "kind"), [(role, kind) for role in MENU for kind in MENU[role]])
+def test_each_line_of_the_menu_is_there(role: str, kind: str) -> None:
+    assert callable(schema._entry(role, kind, role).target)
+
+
+def test_difference_is_said_key_by_key() -> None:
+    there = {"model": {"width": 1, "same": [1, 2]}, "batch": 4}
+    here = {"model": {"width": 2, "same": (1, 2)}, "seed": 1}
+    assert recipe.difference(there, here) == [
+        "model.width: 1 there, 2 here", "batch: 4 there, nothing here", "seed: nothing there, 1 here",
+    ]  # fmt: skip
