@@ -11,9 +11,10 @@ z latent. With 2 or 4 channels the last one is alpha, and x is premultiplied by 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -48,21 +49,21 @@ class Likelihood(NamedTuple):
     bound: bool  # True where it is a lower bound
 
 
-@runtime_checkable
-class Model(Protocol):
-    """An `nn.Module` with all that a checkpoint needs in order to make images."""
+class Model(nn.Module, ABC):
+    """All that a checkpoint needs in order to make images; each family has one final class of it."""
 
     image_shape: Shape
     latent_shape: tuple[int, ...]
     classes: int  # classes it can be asked for; 0: it takes no labels
+    recipe: Mapping[str, Any]  # how it was trained; on loaded models
 
+    @abstractmethod
     def decode(self, z: Tensor, given: Given = NOTHING) -> Tensor:
         """Latents (B, *latent_shape) to images (B, C, H, W) in [-1, 1]; deterministic."""
-        ...
 
+    @abstractmethod
     def sample(self, draw: Draw, given: Given = NOTHING) -> Tensor:
         """New images (B, C, H, W), one for each generator of `draw`."""
-        ...
 
 
 @runtime_checkable
@@ -83,21 +84,34 @@ class Scores(Protocol):
         ...
 
 
-class Objective(Protocol):
-    """An `nn.Module` that owns what dies with training and names the turns of one step."""
+class Objective(nn.Module, ABC):
+    """What dies with training: it owns critics and teachers, and names the turns of one step."""
 
-    def turns(self, model: nn.Module) -> Sequence[Turn]:
+    @abstractmethod
+    def turns(self, model: Model) -> Sequence[Turn]:
         """The turns, in the order in which they are played."""
-        ...
 
 
 class Source(Protocol):
     """Images at rest: an array in memory or on disk."""
 
-    image_shape: Shape
-    class_names: Sequence[str]  # () where the images have no labels
-    names: Sequence[str]  # one name for each image
-    fingerprint: str  # changes when any pixel, label or name does
+    @property
+    def image_shape(self) -> Shape: ...
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """() where the images have no labels."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One name for each image."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that changes when any pixel, label or name does."""
+        ...
 
     def __len__(self) -> int: ...
 

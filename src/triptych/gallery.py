@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from triptych.core import Batch
 from triptych.errors import ResourceError, UsageError
@@ -91,11 +92,11 @@ class Array(Held):
         write_npz(self.path, arrays)
 
 
-def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def write_npz(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Arrays to an .npz file; written aside, then renamed."""
     aside = path.with_name(f".{path.stem}.{os.getpid()}.part.npz")
     with aside.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
     os.replace(aside, path)
 
 

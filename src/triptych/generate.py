@@ -7,16 +7,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
 
 from triptych.chance import Draw, generator
-from triptych.core import NOTHING, Batch, Given
+from triptych.core import NOTHING, Batch, Given, Model
 from triptych.errors import UsageError, nearest
 from triptych.pixels import to_uint8
 
 
 def generate(
-    model: nn.Module, seeds: Iterable[int], given: Given = NOTHING, batch: int = 64, **how: Any
+    model: Model, seeds: Iterable[int], given: Given = NOTHING, batch: int = 64, **how: Any
 ) -> Iterator[Batch]:
     """Batches of uint8 images (B, C, H, W), one image for each seed, in the order of the seeds.
 
@@ -26,13 +25,12 @@ def generate(
     """
     accepts(model, how)
     seeds = list(seeds)
-    classes = int(getattr(model, "classes", 0))
-    given = dict(given) if given else labels_for(seeds, classes)
-    check_labels(given, len(seeds), classes)
+    given = dict(given) if given else labels_for(seeds, model.classes)
+    check_labels(given, len(seeds), model.classes)
     return _batches(model, seeds, given, batch, how)
 
 
-def _batches(model: nn.Module, seeds: list[int], given: Given, size: int, how: dict[str, Any]) -> Iterator[Batch]:
+def _batches(model: Model, seeds: list[int], given: Given, size: int, how: dict[str, Any]) -> Iterator[Batch]:
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
     was_training = model.training
@@ -41,17 +39,18 @@ def _batches(model: nn.Module, seeds: list[int], given: Given, size: int, how: d
         draw = Draw(seeds[start : start + size], device)
         model.eval()
         with torch.no_grad():
-            x = model.sample(draw, {name: value.to(device) for name, value in part.items()}, **how)  # type: ignore[operator]
+            x = model.sample(draw, {name: value.to(device) for name, value in part.items()}, **how)
         model.train(was_training)
         yield Batch(to_uint8(x).cpu(), part)
 
 
-def accepts(model: nn.Module, how: dict[str, Any]) -> None:
+def accepts(model: Model, how: dict[str, Any]) -> None:
     """Raise a `UsageError` where the model's `sample` does not know a word of `how`."""
-    known = [name for name in inspect.signature(model.sample).parameters if name not in ("draw", "given")]  # type: ignore[arg-type]
+    known = [name for name in inspect.signature(model.sample).parameters if name not in ("draw", "given")]
     for name in how:
         if name not in known:
-            raise UsageError(f"This model's sampling has no {name!r}; {nearest(name, known)}")
+            others = nearest(name, known) if known else "it has no choices."
+            raise UsageError(f"This model's sampling has no {name!r}; {others}")
 
 
 def labels_for(seeds: list[int], classes: int) -> Given:

@@ -19,9 +19,10 @@ def processor() -> str:
             if line.startswith(("model name", "Model")):
                 return " ".join(line.partition(":")[2].split())
     if sys.platform == "darwin":
-        asked = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
-        if asked.stdout.strip():
-            return asked.stdout.strip()
+        line = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        name = subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
+        if name:
+            return name
     return platform.processor() or platform.machine()
 
 

@@ -86,13 +86,16 @@ def lay_over(under: Tree, over: Mapping[str, Any]) -> Tree:
     merged = dict(under)
     for key, value in over.items():
         old = merged.get(key)
-        old = {"kind": old} if isinstance(old, str) and isinstance(value, Mapping) else old
-        same_kind = isinstance(old, Mapping) and isinstance(value, Mapping)
-        if same_kind and value.get("kind", old.get("kind")) == old.get("kind"):
-            merged[key] = lay_over(dict(old), value)
-        else:
-            merged[key] = value
+        if isinstance(old, str) and isinstance(value, Mapping):
+            old = {"kind": old}
+        if isinstance(old, dict) and isinstance(value, Mapping) and _same_kind(old, value):
+            value = lay_over(old, value)
+        merged[key] = value
     return merged
+
+
+def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return bool(new.get("kind", old.get("kind")) == old.get("kind"))
 
 
 def difference(there: Mapping[str, Any], here: Mapping[str, Any], path: str = "") -> list[str]:

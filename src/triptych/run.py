@@ -65,7 +65,7 @@ class Wishes(NamedTuple):
     seed: int
     changes: tuple[str, ...] = ()
     file: str | None = None
-    size: int | str | tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
     channels: int | None = None
     fit: str = "crop"
 
@@ -93,9 +93,11 @@ def tree_of(wishes: Wishes, screen: Screen) -> tuple[dict[str, Any], Splits]:
     """The complete recipe with the facts of the data, and the data."""
     name = Path(wishes.data).stem
     recipe_tree = schema.complete(recipe.read(wishes.model, name, wishes.file, wishes.changes))
-    splits = open_data(
-        wishes.data, size=wishes.size, channels=wishes.channels, fit=wishes.fit, seed=wishes.seed, note=screen.say
-    )
+    with screen.progress("reading", 1) as line:
+        splits = open_data(
+            wishes.data, size=wishes.size, channels=wishes.channels, fit=wishes.fit, note=screen.say,
+            progress=lambda done, total: line(done / max(total, 1), f"{done:,} of {total:,} files"),
+        )  # fmt: skip
     source = splits.train
     data = {
         "where": str(wishes.data),

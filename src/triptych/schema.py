@@ -49,7 +49,7 @@ class Top(BaseModel):
     ema: Averaging | None
     batch: int = Field(ge=1, le=65536)
     images: PositiveInt
-    augment: Augment = Augment()
+    augment: Augment = Augment(flip=False, shift=0)
 
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,9 +23,10 @@ from typing import Any
 
 import safetensors
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from triptych import recipe, schema
+from triptych.core import Model
 from triptych.errors import CheckpointError, ResourceError
 
 FORMAT = 1
@@ -87,7 +88,7 @@ def newest(run: Path) -> tuple[Path | None, list[str]]:
 
     Raises a `CheckpointError` where there are checkpoints and all are damaged.
     """
-    complaints = []
+    complaints: list[str] = []
     for checkpoint in reversed(checkpoints(run)):
         try:
             verify(checkpoint, FOR_TRAINING)
@@ -138,7 +139,7 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     return recipe.read_file(checkpoint / "recipe.yaml")
 
 
-def load(path: str | Path, device: Any = "cpu") -> nn.Module:
+def load(path: str | Path, device: Any = "cpu") -> Model:
     """The model of a run or checkpoint folder, with averaged weights, ready to sample.
 
     Reads text and tensors only and checks their hashes; raises a `CheckpointError` (exit code 4)
@@ -150,12 +151,12 @@ def load(path: str | Path, device: Any = "cpu") -> nn.Module:
     verify(checkpoint, FOR_SAMPLING)
     tree = recipe.read_file(checkpoint / "recipe.yaml")
     try:
-        model: nn.Module = schema.build("model", tree["model"], facts(tree))
+        model: Model = schema.build("model", tree["model"], facts(tree))
         model.load_state_dict(_tensors(checkpoint / "model.safetensors"))
     except (KeyError, TypeError, RuntimeError) as error:
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{checkpoint} is not a checkpoint of this version: {detail}. {_way_out(checkpoint)}") from error
-    model.recipe = tree  # type: ignore[assignment]
+    model.recipe = tree
     return model.eval().requires_grad_(False).to(pick(str(device)))
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from triptych.errors import ResourceError
 from triptych.screen import SCREEN, Screen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOW_MEMORY = 10**9  # bytes; the smallest recipes need about half of it
 LOW_DISK = 10**9
@@ -32,11 +35,9 @@ class Health(NamedTuple):
 def doctor(*, screen: Screen = SCREEN) -> Health:
     """Say what works on this machine and what is missing. Missing extras are no failure."""
     checks = [check for part in (_python, _packages, _torch, _machine, _disk, _data) for check in _kept(part)]
-    rows = [
-        ("works" if c.works else "missing" if c.needed else "optional", c.name, c.found if c.works else f"{c.found}: {c.cure}")
-        for c in checks
-    ]
-    screen.table(("", "", ""), rows)
+    for check in checks:
+        state = "works" if check.works else "missing" if check.needed else "optional"
+        screen.say(f"{state:8}  {check.name:19}  {check.found}" + ("" if check.works else f": {check.cure}"))
     wrong = [check for check in checks if check.needed and not check.works]
     if wrong:
         raise ResourceError(" ".join(f"{check.name}: {check.found}: {check.cure}." for check in wrong))
@@ -47,11 +48,16 @@ def _kept(part: Callable[[], Iterator[Check]]) -> list[Check]:
     """A part's lines; a part that breaks becomes a line itself, since a doctor must not fall ill."""
     checks: list[Check] = []
     try:
-        checks.extend(part())
+        for check in part():
+            checks.append(check._replace(cure="") if check.works else check)
     except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        checks.append(Check(part.__name__.strip("_"), False, reason, "install triptych again in a fresh environment"))
+        cure = "install triptych again in a fresh environment"
+        checks.append(Check(part.__name__.strip("_"), False, _reason(error), cure))
     return checks
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _python() -> Iterator[Check]:
@@ -88,19 +94,19 @@ def _packages() -> Iterator[Check]:
         if extra:
             extras.setdefault(extra[1], []).append(name)
         else:
-            yield Check(name, installed(name) is not None, installed(name) or "not installed", f"pip install '{name}'")
-    for extra_name, names in extras.items():
-        missing = [name for name in names if name != "triptych" and installed(name) is None]
-        found = ", ".join(f"no {name}" for name in missing) or ", ".join(names)
-        yield Check(f"[{extra_name}]", not missing, found, f"pip install 'triptych[{extra_name}]'", needed=False)
+            found = installed(name)
+            yield Check(name, found is not None, found or "not installed", f"pip install '{name}'")
+    for title, names in extras.items():
+        missing = [name for name in names if installed(name) is None]
+        words = ", ".join(f"no {name}" for name in missing) or ", ".join(names)
+        yield Check(f"[{title}]", not missing, words, f"pip install 'triptych[{title}]'", needed=False)
 
 
 def _torch() -> Iterator[Check]:
     try:
         import torch
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        yield Check("torch", False, f"cannot be imported ({reason})", "install it as https://pytorch.org says")
+        yield Check("torch", False, _reason(error), "install it as https://pytorch.org says")
         return
     from triptych.devices import pick
 
@@ -128,27 +134,35 @@ def _machine() -> Iterator[Check]:
         yield Check("memory", True, "unknown" if total is None else size(total))
         return
     found = f"{size(free)} free of {size(total)}"
-    yield Check("memory", free >= LOW_MEMORY, found, "close other programs, or train with a smaller --set batch=", needed=False)
+    cure = "close other programs, or train with a smaller --set batch="
+    yield Check("memory", free >= LOW_MEMORY, found, cure, needed=False)
 
 
 def _disk() -> Iterator[Check]:
-    import os
-    import shutil
     from pathlib import Path
 
-    from triptych.data.places import VARIABLE, data_folder
-    from triptych.words import size
-
-    here, data = Path.cwd(), data_folder()
-    for name, folder, cure in (
-        ("working folder", here, "make room or change to another folder"),
-        ("data folder", data, f"make room or set {VARIABLE} to another folder"),
-    ):
-        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-        free, writable = shutil.disk_usage(existing).free, os.access(existing, os.W_OK)
-        found = f"{folder}, {size(free)} free" + ("" if writable else ", not writable")
-        yield Check(name, writable and free >= LOW_DISK, found, cure)
+    yield _folder("working folder", Path.cwd(), "make room or change to another folder")
 
 
 def _data() -> Iterator[Check]:
-    return iter(())
+    from triptych.data import NAMED, data_folder
+    from triptych.data.places import VARIABLE
+
+    yield _folder("data folder", data_folder(), f"make room or set {VARIABLE} to another folder")
+    for name, official in NAMED.items():
+        here = official is None or (data_folder() / name / f"{name}.pack").exists()
+        cure = f"it is fetched when a command first names {name}"
+        yield Check(f"data {name}", here, "ready" if here else "not here yet", cure, needed=False)
+
+
+def _folder(name: str, folder: Path, cure: str) -> Check:
+    """Whether there is room in a folder, or where it would be made, and leave to write."""
+    import os
+    import shutil
+
+    from triptych.words import size
+
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free, writable = shutil.disk_usage(existing).free, os.access(existing, os.W_OK)
+    found = f"{folder}, {size(free)} free" + ("" if writable else ", not writable")
+    return Check(name, writable and free >= LOW_DISK, found, cure)

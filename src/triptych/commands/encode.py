@@ -10,9 +10,8 @@ from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import nn
 
-    from triptych.core import Source
+    from triptych.core import Encodes, Model, Source
 
 
 class Encoded(NamedTuple):
@@ -51,9 +50,9 @@ def encode(
     if path is not None and path.suffix.lower() != ".npz":
         raise UsageError(f"-o {path}: features are written as .npz; give a name that ends in it.")
     net = load(model, pick(device)) if isinstance(model, (str, Path)) else model
-    _must_encode(net)
+    encoder = _encoder(net)
     source = _source(images, net, screen)
-    features, labels = _features(net, source, size, first if draw else None, screen)
+    features, labels = _features(encoder, next(net.parameters()).device, source, size, first if draw else None, screen)
     import numpy as np
 
     result = Encoded(features, np.asarray(source.names, dtype=np.str_), labels, out)
@@ -65,36 +64,37 @@ def encode(
     return result
 
 
-def _must_encode(net: nn.Module) -> None:
+def _encoder(net: Model) -> Encodes:
     from triptych import recipe
     from triptych.core import Encodes
 
     if not isinstance(net, Encodes):
         able = [name for name in recipe.names() if "encode" in recipe.about(name).can]
         raise UsageError(f"This model does not encode; train one that does: {', '.join(able)}.")
+    return net
 
 
-def _source(images: Any, net: nn.Module, screen: Screen) -> Source:
+def _source(images: Any, net: Model, screen: Screen) -> Source:
     """All images of the data at the size and with the channels of the model."""
     import torch
 
-    from triptych.data import ArraySource, everything, open_data
+    from triptych.data import open_data
+    from triptych.data.arrays import ArraySource
 
     if isinstance(images, torch.Tensor):
-        return ArraySource.of(images.numpy())
-    channels, height, width = net.image_shape  # type: ignore[misc]
-    fit = net.recipe["data"]["fit"] if hasattr(net, "recipe") else "crop"  # type: ignore[index]
-    return everything(open_data(str(images), size=(height, width), channels=channels, fit=fit, note=screen.say))
+        return ArraySource(images.numpy())
+    channels, height, width = net.image_shape
+    fit = net.recipe["data"]["fit"] if hasattr(net, "recipe") else "crop"
+    return open_data(str(images), size=(height, width), channels=channels, fit=fit, note=screen.say).everything
 
 
-def _features(net: nn.Module, source: Source, size: int, first: int | None, screen: Screen) -> tuple[Any, Any]:
+def _features(net: Encodes, device: Any, source: Source, size: int, first: int | None, screen: Screen) -> tuple[Any, Any]:
     """Features (N, D) float32, and labels (N,) or nothing."""
     import torch
 
     from triptych.chance import Draw
     from triptych.pixels import to_float
 
-    device = next(net.parameters()).device
     rows, labels = [], []
     with torch.no_grad(), screen.progress("encoding", len(source)) as line:
         for start in range(0, len(source), size):
@@ -102,7 +102,7 @@ def _features(net: nn.Module, source: Source, size: int, first: int | None, scre
             batch = source.read(part)
             given = {name: value.to(device) for name, value in batch.given.items()}
             draw = None if first is None else Draw([first + i for i in part], device)
-            z = net.encode(to_float(batch.images.to(device)), given, draw)  # type: ignore[operator]
+            z = net.encode(to_float(batch.images.to(device)), given, draw)
             rows.append(z.flatten(1).float().cpu())
             labels += [batch.given["labels"]] if "labels" in batch.given else []
             line(part.stop)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from triptych.recipe import About, about, names
 from triptych.screen import SCREEN, Screen
-
-if TYPE_CHECKING:
-    from triptych.recipe import About
+from triptych.words import short
 
 
 def models(*, screen: Screen = SCREEN) -> list[About]:
     """List the models: family, parameters (for 32x32 RGB images), what each can do, and its paper."""
-    from triptych.recipe import about, names
-    from triptych.words import short
-
     found = [about(name) for name in names()]
-    screen.table(
-        ("model", "family", "parameters", "can", "tuned for", "paper"),
-        [
-            (one.name, one.family, short(one.parameters, 2), ", ".join(one.can), ", ".join(one.tuned_for), one.paper)
-            for one in found
-        ],
-    )
+    columns = ("model", "family", "parameters", "can", "tuned for", "paper")
+    rows = [
+        (m.name, m.family, short(m.parameters, 2), _words(m.can), _words(m.tuned_for), m.paper) for m in found
+    ]
+    screen.table(columns, rows)
     return found
+
+
+def _words(items: tuple[str, ...]) -> str:
+    return ", ".join(items)

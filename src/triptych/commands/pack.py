@@ -2,7 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
 
 from triptych.flags import Flag
 from triptych.screen import SCREEN, Screen
+
+if TYPE_CHECKING:
+    from triptych.data import PackReport
+
+FILES_SHOWN = 20  # of each kind, on screen; the pack's own report lists them all
+
+
+def pack(
+    data: Annotated[str, Flag("a folder or zip of images, an .npz, a pack, or a data set's name")],
+    out: Annotated[str, Flag("the pack to write, such as photos.pack")],
+    *,
+    size: Annotated[int | str | None, Flag("64 or 48x64 (height x width) (default: as they are, or 64)", metavar="PIXELS")] = None,
+    channels: Annotated[int | str | None, Flag("1 grey, 2 grey+alpha, 3 RGB, 4 RGBA (default: as the data)", metavar="N")] = None,
+    fit: Annotated[str, Flag("crop, pad or stretch images of another shape", metavar="HOW")] = "crop",
+    screen: Screen = SCREEN,
+) -> PackReport:
+    """Turn DATA into the pack OUT: one array of pixels that is read at memory speed.
+
+    Says for each file what was converted or why it was refused. The same line again finds the pack
+    as it is.
+    """
+    from triptych import data as packs
+    from triptych.quantities import count
+    from triptych.quantities import size as sides
+
+    wished = None if size is None else sides(size, "--size")
+    depth = None if channels is None else count(channels, "--channels", 1, 4)
+    with screen.progress("packing", 1) as line:
+        report = packs.pack(
+            str(data), out, size=wished, channels=depth, fit=fit, note=screen.say,
+            progress=lambda done, total: line(done / max(total, 1), f"{done:,} of {total:,} files"),
+        )  # fmt: skip
+    _tell(report, screen)
+    return report
+
+
+def _tell(report: PackReport, screen: Screen) -> None:
+    """The report as tables: how many files met each fate, and which were refused."""
+    channels, height, width = report.image_shape
+    if report.converted:
+        fates = Counter(note for _, note in report.converted)
+        screen.table(("converted", "files", "such as"), [(n, c, _first(report.converted, n)) for n, c in fates.most_common()])
+    if report.refused:
+        shown = report.refused[:FILES_SHOWN]
+        screen.table(("refused", "why"), shown)
+        if len(report.refused) > len(shown):
+            screen.say(f"and {len(report.refused) - len(shown):,} more, listed in {report.path}/pack.json")
+    classes = f" in {len(report.class_names)} classes" if report.class_names else ""
+    screen.say(f"{report.path}: {report.count:,} images of {height}x{width}x{channels}{classes}, {len(report.refused):,} refused.")
+
+
+def _first(pairs: tuple[tuple[str, str], ...], note: str) -> str:
+    return next(file for file, text in pairs if text == note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import UsageError, nearest
@@ -52,7 +53,7 @@ def sample(
     how: dict[str, Any] = {} if sampler is None else {"sampler": sampler}
     how |= {} if steps is None else {"steps": count(steps, "--steps", 1, 1_000_000)}
     model = load(run, pick(device))
-    given = _given(labels, model.recipe["data"]["class_names"], number)  # type: ignore[index]
+    given = _given(labels, model.recipe["data"]["class_names"], number)
     made = generate(model, range(first, first + number), given, size, **how)
     place = sink(Path(out), number, first)
     start, done = time.perf_counter(), 0
@@ -64,10 +65,10 @@ def sample(
         place.close()
     spent = time.perf_counter() - start
     screen.say(f"Wrote {out}: {number:,} images in {spent:.1f} s.")
-    return Sampled(out, number, tuple(model.image_shape), first, round(spent, 3))  # type: ignore[arg-type]
+    return Sampled(out, number, model.image_shape, first, round(spent, 3))
 
 
-def _given(labels: str | None, names: list[str], number: int) -> Given:
+def _given(labels: str | None, names: Sequence[str], number: int) -> Given:
     """The labels that the user asked for, repeated to `number` images."""
     import torch
 

@@ -66,12 +66,14 @@ def train(
     from pathlib import Path
 
     from triptych.quantities import count, seconds
+    from triptych.quantities import size as sides
     from triptych.run import Budget, Wishes, opened, play
 
     budget = Budget.of(images, for_)
     show, save = seconds(show_every, "--show-every"), seconds(save_every, "--save-every")
     depth = None if channels is None else count(channels, "--channels", 1, 4)
-    wishes = Wishes(model, str(data), count(seed, "--seed", 0), tuple(_changes(set)), recipe, size, depth, fit)
+    wished = None if size is None else sides(size, "--size")
+    wishes = Wishes(model, str(data), count(seed, "--seed", 0), tuple(_changes(set)), recipe, wished, depth, fit)
     with opened(wishes, Path(out) if out else None, device, screen) as run:
         _introduce(run, screen)
         writers = (_tensorboard(run.folder),) if tensorboard else ()

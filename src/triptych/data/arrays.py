@@ -52,11 +52,14 @@ class ArraySource:
         """uint8 images (B, C, H, W) and, where there are labels, {"labels": (B,) int64}."""
         rows = self._rows[np.asarray(indices, dtype=np.int64)]
         images = torch.from_numpy(np.ascontiguousarray(self._images[rows]))
-        return Batch(images) if self._labels is None else Batch(images, {"labels": torch.from_numpy(self._labels[rows])})
+        if self._labels is None:
+            return Batch(images)
+        return Batch(images, {"labels": torch.from_numpy(self._labels[rows])})
 
     def subset(self, rows: NDArray[np.int64]) -> ArraySource:
         """The images at these positions; the pixels are shared."""
-        return ArraySource(self._images, self._labels, self.class_names, self._names, self._digests, self._rows[rows])
+        rows = self._rows[rows]
+        return ArraySource(self._images, self._labels, self.class_names, self._names, self._digests, rows)
 
     @cached_property
     def names(self) -> Sequence[str]:
@@ -78,15 +81,19 @@ class ArraySource:
     def fingerprint(self) -> str:
         return fingerprint(self.image_shape, self.digests, self.labels, self.class_names, self.names)
 
-    def refitted(self, size: Size | None, channels: int | None, fit: str) -> tuple[ArraySource, dict[str, int]]:
-        """This source in another size and number of channels, in memory, and how many images each note counts."""
+    def refitted(
+        self, size: Size | None, channels: int | None, fit: str
+    ) -> tuple[ArraySource, dict[str, int]]:
+        """This source in another size and number of channels, in memory; for each note, how many images."""
         present, height, width = self.image_shape
         size, channels = size or (height, width), channels or present
         if (channels, *size) == self.image_shape:
             return self, {}
         total = len(self) * channels * size[0] * size[1]
         if total > MOST_IN_MEMORY:
-            raise DataError(f"{total:,} bytes are too many to convert in memory: pack the images anew at this size.")
+            raise DataError(
+                f"{total:,} bytes are too many to convert in memory: pack the images at this size."
+            )
         images, counts = np.empty((len(self), channels, *size), np.uint8), dict[str, int]()
         for index, row in enumerate(self._rows):
             pixels, notes = fit_to(np.ascontiguousarray(self._images[row].transpose(1, 2, 0)), size, fit)
@@ -106,7 +113,8 @@ def fingerprint(
     shape: Shape, digests: Digests, labels: Labels | None, class_names: Sequence[str], names: Sequence[str]
 ) -> str:
     """64 hexadecimal digits that change when any pixel, label, class name or image name does."""
-    total = hashlib.sha256(repr((shape, len(digests), tuple(class_names))).encode("utf-8", "backslashreplace"))
+    facts = repr((shape, len(digests), tuple(class_names)))
+    total = hashlib.sha256(facts.encode("utf-8", "backslashreplace"))
     total.update(digests.tobytes())
     total.update(b"unlabelled" if labels is None else labels.astype("<i8").tobytes())
     for name in names:

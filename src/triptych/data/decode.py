@@ -69,7 +69,7 @@ _FOREIGN = (
 )
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - it is an answer, not an error
     """A file that is not used; the text is the reason."""
 
 
@@ -198,7 +198,7 @@ def _plain(image: Image.Image, raw: str, notes: list[str]) -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         return _from_16_bits(image, raw, notes)
     if image.mode in ("I", "F"):
-        raise Refused("32-bit or signed values, which do not say what is black and white: save it with 8 or 16 bits")
+        raise Refused("32-bit or signed values, which do not say what is white: save it with 8 or 16 bits")
     if ";16" in raw:
         notes.append("16 bits a channel read as 8")
     image = _unpacked(image, raw, notes)

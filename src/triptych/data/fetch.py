@@ -66,10 +66,10 @@ def _download(remote: Remote, file: IO[bytes], progress: Callable[[int, int], No
     if os.environ.get(OFFLINE, "0") not in ("", "0"):
         raise OSError(f"{OFFLINE} is set")
     if file.tell() >= remote.size:
-        file.truncate(0)
+        _restart(file)
     with contextlib.closing(request(remote.url, file.tell())) as response:
         if file.tell() and response.status != http.HTTPStatus.PARTIAL_CONTENT:
-            file.truncate(0)
+            _restart(file)
         while piece := response.read(_PIECE):
             file.write(piece)
             progress(min(file.tell(), remote.size), remote.size)
@@ -77,7 +77,12 @@ def _download(remote: Remote, file: IO[bytes], progress: Callable[[int, int], No
                 break
     file.flush()
     if file.tell() < remote.size:
-        raise OSError(f"the connection ended after {file.tell():,} of {remote.size:,} bytes; the next try goes on there")
+        raise OSError(f"it ended after {file.tell():,} of {remote.size:,} bytes; the next try goes on there")
+
+
+def _restart(file: IO[bytes]) -> None:
+    file.seek(0)
+    file.truncate()
 
 
 def request(url: str, start: int) -> Any:
@@ -104,11 +109,12 @@ def _check(remote: Remote, path: Path, cure: str) -> None:
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != remote.sha256:
-        raise DataError(f"{shown(str(path))} is not the official file (SHA-256 {found} instead of {remote.sha256}): {cure}.")
+        hashes = f"SHA-256 {found} instead of {remote.sha256}"
+        raise DataError(f"{shown(str(path))} is not the official file ({hashes}): {cure}.")
 
 
 def _unreachable(remote: Remote, folder: Path, reason: str) -> DataError:
     return DataError(
-        f"{remote.name} could not be fetched from {remote.url} ({reason}): fetch it elsewhere and put it into "
-        f"{shown(str(folder))} ({remote.size:,} bytes, SHA-256 {remote.sha256})."
+        f"{remote.name} could not be fetched from {remote.url} ({reason}): fetch it elsewhere and put it "
+        f"into {shown(str(folder))} ({remote.size:,} bytes, SHA-256 {remote.sha256})."
     )

@@ -29,7 +29,7 @@ def check(size: int | Size | None, channels: int | None, fit: str) -> Size | Non
         raise UsageError(f"channels is {channels!r}: give 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA).")
     sides = (size, size) if isinstance(size, int) else size
     if sides is not None and not (len(sides) == 2 and all(1 <= side <= LARGEST_SIDE for side in sides)):
-        raise UsageError(f"size is {size!r}: give one side or (height, width), from 1 to {LARGEST_SIDE} pixels.")
+        raise UsageError(f"size is {size!r}: give one side or (height, width), from 1 to {LARGEST_SIDE}.")
     return sides
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -18,6 +17,9 @@ from triptych.data.decode import MOST_BYTES, Refused
 from triptych.errors import DataError
 
 _LEFTOVERS = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+_FLAGS = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # not every system has each
+    _FLAGS |= getattr(os, _flag, 0)
 Skipped = list[tuple[str, str]]  # (name, reason)
 
 
@@ -33,8 +35,8 @@ class Files(Protocol):
     """What can be packed."""
 
     name: str
-    entries: Sequence[Entry]
-    folders: Sequence[str]
+    entries: list[Entry]
+    folders: list[str]
     skipped: Skipped
 
     def read(self, entry: Entry) -> bytes:
@@ -61,9 +63,8 @@ class Folder:
     def read(self, entry: Entry) -> bytes:
         if entry.size > MOST_BYTES:
             raise Refused(f"{entry.size:,} bytes, more than the {MOST_BYTES:,} that are read")
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
-            descriptor = os.open(self.root / entry.name, flags)
+            descriptor = os.open(self.root / entry.name, _FLAGS)
             with open(descriptor, "rb") as file:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != entry[1:]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from triptych.core import Shape
-from triptych.data import pack as packs
+from triptych.data import packed
 from triptych.data.arrays import ArraySource
 from triptych.data.fit import Size, channel_note, channels_for
 from triptych.data.folder import Entry, Files
@@ -47,7 +47,7 @@ class PackReport(NamedTuple):
 
     path: str
     name: str
-    count: int
+    images: int
     image_shape: Shape
     class_names: tuple[str, ...]
     official_split: bool
@@ -64,7 +64,7 @@ def quiet(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def pack_files(files: Files, out: Path, wish: Wish, note: Note = print, progress: Progress = quiet) -> PackReport:
+def pack_files(files: Files, out: Path, wish: Wish, note: Note, progress: Progress) -> PackReport:
     """Pack all images of `files` into the folder `out`; a pack of the same files and wishes stays."""
     started, key = time.monotonic(), key_of(files, wish)
     with claimed(out) as part:
@@ -77,7 +77,7 @@ def pack_files(files: Files, out: Path, wish: Wish, note: Note = print, progress
             _require(spool.kept, spool.lines, files)
             channels = wish.channels or channels_for(line.channels for line in spool.kept)
             contents = _contents(files, spool.lines, (channels, *size), wish.fit, key, note)
-            packs.write(part, contents, spool.chunks(channels))
+            packed.write(part, contents, spool.chunks(channels))
         spool.remove()
         publish(part, out)
     return report(out, time.monotonic() - started)
@@ -85,9 +85,9 @@ def pack_files(files: Files, out: Path, wish: Wish, note: Note = print, progress
 
 def existing(out: Path, key: str) -> PackReport:
     """The report of a pack that is there already, if it was made from the same; else `DataError`."""
-    if not packs.is_pack(out):
+    if not packed.is_pack(out):
         raise DataError(f"{shown(str(out))} is there already and is no pack: choose another name.")
-    if packs.open_pack(out).contents.made_from != key:
+    if packed.open_pack(out).contents.made_from != key:
         raise DataError(
             f"{shown(str(out))} is there already, made from other files or with other settings: "
             "choose another name, or delete it first."
@@ -97,11 +97,11 @@ def existing(out: Path, key: str) -> PackReport:
 
 def report(path: Path, seconds: float = 0.0) -> PackReport:
     """The report of a pack that was written before."""
-    source, contents, fingerprint = packs.open_pack(path)
+    source, contents, fingerprint = packed.open_pack(path)
     return PackReport(
         path=shown(str(path)),
         name=shown(contents.name),
-        count=len(source),
+        images=len(source),
         image_shape=source.image_shape,
         class_names=tuple(shown(name) for name in source.class_names),
         official_split=contents.validation is not None,
@@ -166,7 +166,9 @@ def _common_size(files: Files, note: Note) -> Size:
             sizes |= {reply.size for reply in replies if not reply.refused}
             if len(sizes) > 1 or any(max(size) > LARGEST_KEPT for size in sizes):
                 why = "have different sizes" if len(sizes) > 1 else "are large"
-                note(f"The images {why}: they are brought to {DEFAULT_SIDE}x{DEFAULT_SIDE} (choose another with size).")
+                note(
+                    f"The images {why}: they are brought to {DEFAULT_SIDE}x{DEFAULT_SIDE}, unless a size is given."
+                )
                 return DEFAULT_SIDE, DEFAULT_SIDE
     return sizes.pop() if sizes else (DEFAULT_SIDE, DEFAULT_SIDE)
 
@@ -179,14 +181,17 @@ def _require(kept: Sequence[Line], lines: Sequence[Line], files: Files) -> None:
     raise DataError(f"No image in {shown(files.name)} can be used: {listed(reasons) or 'it holds no files'}.")
 
 
-def _contents(files: Files, lines: list[Line], shape: Shape, fit: str, key: str, note: Note) -> packs.Contents:
+def _contents(
+    files: Files, lines: list[Line], shape: Shape, fit: str, key: str, note: Note
+) -> packed.Contents:
     kept = [line for line in lines if not line.refused]
+    deeds = [(line.name, (*line.notes, *channel_note(line.channels, shape[0]))) for line in kept]
     names = [line.name for line in kept]
     found = layout(names, files.folders)
     for sentence in found.notes:
         note(sentence[0].upper() + sentence[1:] + ".")
     sizes = Counter(f"{line.size[0]}x{line.size[1]}" for line in kept)
-    return packs.Contents(
+    return packed.Contents(
         name=files.name,
         image_shape=shape,
         names=names,
@@ -195,7 +200,7 @@ def _contents(files: Files, lines: list[Line], shape: Shape, fit: str, key: str,
         validation=found.validation,
         made_from=key,
         fit=fit,
-        converted=[(line.name, text) for line in kept for text in (*line.notes, *channel_note(line.channels, shape[0]))],
+        converted=[(name, text) for name, texts in deeds for text in texts],
         refused=[(line.name, line.refused) for line in lines if line.refused] + files.skipped,
         sizes=sizes.most_common(20),
     )

@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -55,13 +54,14 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._pixels.close()
         self._journal.close()
 
     def add(self, names: Sequence[str], replies: Sequence[Reply]) -> None:
         """Append what became of some files; pixels reach the disk before the lines that count them."""
-        lines = [Line(name, r.refused, r.size, r.channels, r.notes) for name, r in zip(names, replies, strict=True)]
+        pairs = zip(names, replies, strict=True)
+        lines = [Line(name, reply.refused, reply.size, reply.channels, reply.notes) for name, reply in pairs]
         self._pixels.write(b"".join(reply.pixels for reply in replies))
         self._pixels.flush()
         os.fsync(self._pixels.fileno())

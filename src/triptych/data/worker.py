@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
@@ -78,7 +77,7 @@ class Workers:
             self._idle.put(self._start())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         for child in self._children:
             child.stop()
         self._threads.shutdown(cancel_futures=True)
@@ -122,7 +121,9 @@ class _Child:
             self._receive()
         except OSError as error:
             self.stop()
-            raise ResourceError("No process could be started to decode images: is the memory full?") from error
+            raise ResourceError(
+                "No process to decode images could be started: is the memory full?"
+            ) from error
 
     def ask(self, data: bytes) -> Reply:
         assert self._process.stdin is not None

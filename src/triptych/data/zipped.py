@@ -17,6 +17,7 @@ from triptych.errors import DataError
 MOST_MEMBERS = 2_000_000
 MOST_RATIO = 100  # of a file's size to its size in the archive
 LONGEST_NAME = 1024
+_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 _SMALL = 2**20  # below this many bytes no ratio is suspicious
 _ELSEWHERE = re.compile(r"\\|\0|^[A-Za-z]:")  # backslashes, drives, and names that end early
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -36,7 +37,9 @@ class Zip:
             raise DataError(f"{shown(str(path))} is not a zip archive that can be read ({error}).") from error
         members = self._zip.infolist()
         if len(members) > MOST_MEMBERS:
-            raise DataError(f"{shown(str(path))} lists {len(members):,} files, more than {MOST_MEMBERS:,}: unpack it.")
+            raise DataError(
+                f"{shown(str(path))} lists {len(members):,} files, over {MOST_MEMBERS:,}: unpack it."
+            )
         self._sound(path, members)
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in members:
@@ -47,7 +50,7 @@ class Zip:
         try:
             with self._zip.open(self._members[entry.name]) as file:
                 return file.read(entry.size + 1)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise Refused(f"damaged in the archive ({error})") from error
 
     def _sound(self, path: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -56,7 +59,8 @@ class Zip:
         unpacked = sum(member.file_size for member in members)
         if packed > length or unpacked > MOST_RATIO * max(length, _SMALL):
             raise DataError(
-                f"{shown(str(path))} claims to hold {unpacked:,} bytes in {length:,}, as a zip bomb does: it is not read."
+                f"{shown(str(path))} claims to hold {unpacked:,} bytes in {length:,}, as a zip bomb does: unpack it "
+                "yourself if you trust it."
             )
 
     def _note(self, member: zipfile.ZipInfo) -> None:

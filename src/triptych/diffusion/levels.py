@@ -23,7 +23,7 @@ def linear(steps: int = STEPS, low: float = 1e-4, high: float = 0.02) -> Tensor:
     """
     scale = STEPS / max(steps, 1)
     if high * scale >= 1:
-        raise UsageError(f"A diffusion model has {steps} steps; give more than {int(high * STEPS)}, such as {STEPS}.")
+        raise UsageError(f"A table of {steps} noise levels is too short; give more than {int(high * STEPS)}.")
     betas = torch.linspace(low * scale, high * scale, steps, dtype=torch.float64)
     return torch.expm1(-torch.log1p(-betas).cumsum(0)).sqrt()
 

@@ -93,7 +93,7 @@ class Diffusion(nn.Module):
             labels = given.get("labels", torch.empty(0))
             if labels.shape != (images,) or labels.min() < 0 or labels.max() >= self.classes:
                 raise UsageError(
-                    f"This model draws classes: give a label from 0 to {self.classes - 1} for each of {images} images."
+                    f"This model takes labels: give one from 0 to {self.classes - 1} for each image."
                 )
         return lambda y, s: self.denoise(y, s, given).clamp(-bound, bound)
 
@@ -116,7 +116,7 @@ def ddpm(
     for a conditional model of images without classes.
     """
     if conditional and not classes:
-        raise UsageError("These images have no classes: give them one folder a class, or set model.conditional=false.")
+        raise UsageError("The images have no classes: sort them into folders or set model.conditional=false.")
     classes = classes if conditional else 0
     net = UNet(image_shape, classes, width, multipliers, blocks, attention, dropout)
     return Diffusion(net, image_shape, classes, levels.linear(steps))

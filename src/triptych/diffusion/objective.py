@@ -27,7 +27,9 @@ class Denoising(nn.Module):
     def turns(self, model: nn.Module) -> Sequence[Turn]:
         """One turn, "denoise", that moves the whole model."""
         if not isinstance(model, Diffusion):
-            raise UsageError(f"This objective teaches a diffusion model to denoise, not a {type(model).__name__}.")
+            raise UsageError(
+                f"This objective teaches a diffusion model such as ddpm, no {type(model).__name__}."
+            )
         return [Turn("denoise", list(model.parameters()), partial(self._loss, model))]
 
     def _loss(self, model: Diffusion, batch: Batch, seen: int) -> tuple[Tensor, Stats]:

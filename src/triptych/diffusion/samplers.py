@@ -20,12 +20,12 @@ Variance = Callable[[float, float], float]  # s, t -> variance of the noise that
 
 
 def small(s: float, t: float) -> float:
-    """The variance of y_t given y_s and the clean image: the least that a step can add (Ho et al. 2020, 3.2)."""
+    """The variance of y_t given y_s and the clean image, tilde beta (Ho et al. 2020, equation 7)."""
     return t * t * (s * s - t * t) / (s * s)
 
 
 def large(s: float, t: float) -> float:
-    """The variance of one step of the noising, beta_t in x_t: the most that a step can add (Ho et al. 2020, 3.2)."""
+    """The variance of the noising from t to s, beta (Ho et al. 2020, section 3.2), on the scale of y_t."""
     return (1 + t * t) * (s * s - t * t) / (1 + s * s)
 
 

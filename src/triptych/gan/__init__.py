@@ -1,1 +1,1 @@
-"""Generative adversarial networks: a generator learns by fooling a critic that learns to tell (Goodfellow et al. 2014)."""
+"""Generative adversarial networks: a generator learns to deceive a critic (Goodfellow et al. 2014)."""

@@ -24,7 +24,7 @@ def minimax(real: Tensor, fake: Tensor) -> Losses:
 
 
 def non_saturating(real: Tensor, fake: Tensor) -> Losses:
-    """Binary cross-entropy on both sides: the generator goes up log D(G(z)) (Goodfellow et al. 2014, section 3)."""
+    """Cross-entropy on both sides: the generator goes up log D(G(z)) (Goodfellow et al. 2014, section 3)."""
     return softplus(-real) + softplus(fake), softplus(-fake)
 
 
@@ -39,5 +39,5 @@ def hinge(real: Tensor, fake: Tensor) -> Losses:
 
 
 def relativistic(real: Tensor, fake: Tensor) -> Losses:
-    """Real against generated, pair by pair (Jolicoeur-Martineau 2019, RpGAN; Huang et al. 2024, equation 2)."""
+    """Real against generated in pairs: RpGAN (Jolicoeur-Martineau 2019; Huang et al. 2024, equation 2)."""
     return softplus(fake - real), softplus(real - fake)

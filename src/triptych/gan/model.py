@@ -8,11 +8,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from triptych.chance import Draw
-from triptych.core import NOTHING, Given, Shape
+from triptych.core import NOTHING, Given, Model, Shape
 from triptych.errors import UsageError
 
 
-class Generator(nn.Module):
+class Generator(Model):
     """x = net(z) with z ~ N(0, I).
 
     `net` takes latents (B, latent) to images (B, C, H, W) in [-1, 1]. Where it holds batch norm,

@@ -61,8 +61,8 @@ class UNet(nn.Module):
         super().__init__()
         if width < 4 or blocks < 1 or min(multipliers, default=0) < 1 or not 0 <= dropout < 1:
             raise UsageError(
-                f"A U-Net has width {width}, multipliers {list(multipliers)}, {blocks} blocks and dropout {dropout}: "
-                "give a width of 4 or more, one multiplier or more, one block or more, and dropout in [0, 1)."
+                f"No U-Net has width {width}, multipliers {multipliers}, blocks {blocks} and dropout {dropout}: "
+                "give a width of at least 4, multipliers and blocks of at least 1, dropout in [0, 1)."
             )
         channels, sides = image_shape[0], ladder(image_shape[1:], len(multipliers))
         widths = [width * multiplier for multiplier in multipliers[: len(sides)]]
@@ -115,6 +115,7 @@ class Embedding(nn.Module):
         super().__init__()
         self.label = nn.Embedding(classes, 4 * width) if classes else None
         self.first, self.second = dense(2 * (width // 2), 4 * width), dense(4 * width, 4 * width)
+        self.rates: Tensor
         rates = torch.exp(-math.log(10_000) * torch.arange(width // 2) / (width // 2))
         self.register_buffer("rates", rates, persistent=False)
 
@@ -140,10 +141,10 @@ class Stage(nn.Module):
         self.attention = Attention(outer) if attend else nn.Identity()
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))  # (B, F, H, W)
+        h: Tensor = self.conv1(F.silu(self.norm1(x)))  # (B, F, H, W)
         h = h + self.tell(e)[:, :, None, None]
-        h = self.conv2(self.dropout(F.silu(self.norm2(h))))
-        h = self.attention(self.skip(x) + h)
+        h = self.skip(x) + self.conv2(self.dropout(F.silu(self.norm2(h))))
+        h = self.attention(h)
         return h
 
 
@@ -159,7 +160,8 @@ class Attention(nn.Module):
         rows = self.norm(h).flatten(2).transpose(1, 2)  # (B, T, F)
         query, key, value = self.ask(rows)[:, None].chunk(3, -1)  # (B, 1, T, F) each
         rows = F.scaled_dot_product_attention(query, key, value)[:, 0]  # (B, T, F)
-        return h + self.answer(rows).transpose(1, 2).unflatten(2, h.shape[2:])  # (B, F, H, W)
+        answer: Tensor = self.answer(rows).transpose(1, 2).reshape(h.shape)  # (B, F, H, W)
+        return h + answer
 
 
 class Grow(nn.Sequential):

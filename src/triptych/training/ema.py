@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+
+from triptych.core import Model
 
 
 class Ema:
@@ -16,7 +17,7 @@ class Ema:
     floating point, such as the statistics of batch norm, are averaged too; others are copied.
     """
 
-    def __init__(self, model: nn.Module, half_life: int, ramp_up: float) -> None:
+    def __init__(self, model: Model, half_life: int, ramp_up: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.half_life, self.ramp_up = half_life, ramp_up
         self._live = list(model.state_dict(keep_vars=True).values())

@@ -29,7 +29,7 @@ class Logbook:
             name: torch.tensor(value, dtype=torch.float64) for name, value in state.sums.items()
         }
         self._counts = dict(state.counts)
-        self._mark = (state.seen, state.seconds)
+        self._mark = (float(state.seen), state.seconds)
         self.latest: dict[str, float] = {}
         kept = [line for line in read(path) if line["seen"] <= state.seen]
         path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
@@ -60,7 +60,7 @@ class Logbook:
         for writer in self._writers:
             for name, value in self.latest.items():
                 writer.add_scalar(name, value, state.seen)
-        self._sums, self._counts, self._mark = {}, {}, (state.seen, state.seconds)
+        self._sums, self._counts, self._mark = {}, {}, (float(state.seen), state.seconds)
         wrong = [name for name, value in self.latest.items() if not math.isfinite(value)]
         if wrong:
             raise NumericsError(

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from triptych.core import Model, Objective
 from triptych.errors import CheckpointError
 from triptych.training.ema import Ema
 from triptych.training.optimisers import Optimiser
@@ -32,13 +33,13 @@ class State:
 class Cast(NamedTuple):
     """Everybody whose weights change in a run."""
 
-    model: nn.Module
-    objective: nn.Module
+    model: Model
+    objective: Objective
     optimisers: Mapping[str, Optimiser]
     ema: Ema | None
 
     @property
-    def shown(self) -> nn.Module:
+    def shown(self) -> Model:
         """The model that is sampled and saved: the average where there is one."""
         return self.ema.model if self.ema else self.model
 

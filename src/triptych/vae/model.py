@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.chance import Draw
-from triptych.core import NOTHING, Given, Likelihood, Shape
+from triptych.core import NOTHING, Given, Likelihood, Model, Shape
 from triptych.errors import UsageError
 from triptych.nets.conv import ConvDecoder, ConvEncoder
 from triptych.vae.likelihood import STEP, Noise, logistic
@@ -24,7 +24,7 @@ START = 0.2  # the learned scale before training: the error of a rough reconstru
 LIMIT = 10.0  # |log variance| of the posterior stays below this, so that no step overflows
 
 
-class Vae(nn.Module):
+class Vae(Model):
     """An encoder (B, C, H, W) -> (B, 2 D), a decoder (B, D) -> (B, C, H, W) and the noise between.
 
     The encoder's output is the posterior's mean and log-variance side by side.

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from triptych.core import Batch, Stats, Turn
+from triptych.core import Batch, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
 from triptych.ramps import Ramp, always
 from triptych.vae.likelihood import bits_per_dim
@@ -22,7 +22,7 @@ from triptych.vae.model import Vae
 ACTIVE = 0.01  # variance of the posterior mean over the data (Burda et al. 2015, section 5.2)
 
 
-class Elbo(nn.Module):
+class Elbo(Objective):
     """E_q[-log p(x | z)] + beta KL(q(z | x) || N(0, I)) (Kingma and Welling 2013, equation 3).
 
     `beta` weighs the KL term (Higgins et al. 2017); at 1 the loss is the negative bound itself.
@@ -37,7 +37,7 @@ class Elbo(nn.Module):
             raise UsageError(f"beta is {beta} and free_bits {free_bits}; neither may be negative.")
         self.beta, self.warm_up, self.free_bits = beta, warm_up, free_bits
 
-    def turns(self, model: nn.Module) -> Sequence[Turn]:
+    def turns(self, model: Model) -> Sequence[Turn]:
         """One turn, "bound", that moves the whole model."""
         if not isinstance(model, Vae):
             raise UsageError(f"This objective bounds the likelihood of a vae, not of a {type(model).__name__}.")

@@ -80,7 +80,9 @@ def write(folder: Path, contents: Contents, chunks: Iterable[Pixels]) -> None:
         "version": VERSION,
         "count": len(contents.names),
         **says,
-        "fingerprint": fingerprint(contents.image_shape, digests, labels, contents.class_names, contents.names),
+        "fingerprint": fingerprint(
+            contents.image_shape, digests, labels, contents.class_names, contents.names
+        ),
         "files": files,
     }
     _write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
@@ -116,7 +118,8 @@ def verify(folder: str | Path) -> int:
     folder = Path(folder)
     source = open_pack(folder).source
     images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-    broken = [source.names[row] for row in np.nonzero((digest(images) != source.digests).any(axis=1))[0]]
+    differs = (digest(images) != source.digests).any(axis=1).tolist()
+    broken = [name for name, bad in zip(source.names, differs, strict=True) if bad]
     if broken:
         first = ", ".join(shown(name) for name in broken[:5])
         _damaged(folder / "images.npy", f"the pixels of {len(broken)} images have changed: {first}")
@@ -161,13 +164,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise DataError(f"{shown(str(folder / MANIFEST))} does not describe a pack.")
     if manifest.get("version") != VERSION:
         raise DataError(
-            f"{shown(str(folder))} is a pack of version {manifest.get('version')!r}, and this triptych reads version "
-            f"{VERSION}: pack the images anew."
+            f"{shown(str(folder))} is a pack of version {manifest.get('version')!r}, "
+            f"and this triptych reads version {VERSION}: pack the images anew."
         )
-    optional = {key for key in Contents._field_defaults}
-    missing = ({*Contents._fields, "count", "fingerprint", "files"} - optional) - {*manifest, "names"}
     files = manifest.get("files")
-    if missing or not isinstance(files, dict) or not {"images.npy", "digests.npy", "names.json"} <= set(files):
+    whole = isinstance(files, dict) and {"images.npy", "digests.npy", "names.json"} <= set(files)
+    if not whole or not {"name", "image_shape", "class_names", "count", "fingerprint"} <= set(manifest):
         _damaged(folder / MANIFEST, "parts of it are missing")
     return manifest
 

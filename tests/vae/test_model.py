@@ -1,0 +1,147 @@
+"""The model: shapes, chance, alpha, and a scale that cannot vanish."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from triptych import chance
+from triptych.chance import Draw
+from triptych.core import Batch, Shape, abilities
+from triptych.errors import UsageError
+from triptych.pixels import to_float
+from triptych.vae.likelihood import STEP, gaussian
+from triptych.vae.model import Vae, vae
+from triptych.vae.objective import Elbo
+
+SHAPES = [(1, 8, 8), (3, 13, 37), (2, 16, 16), (3, 32, 32), (4, 72, 24), (3, 128, 128)]
+SMALL: Shape = (1, 8, 8)
+
+
+def images(count: int, shape: Shape, seed: int = 0) -> Tensor:
+    """Random uint8 images as the models see them."""
+    generator = torch.Generator().manual_seed(seed)
+    return to_float(torch.randint(256, (count, *shape), generator=generator, dtype=torch.uint8))
+
+
+def tiny(shape: Shape, **values: object) -> Vae:
+    torch.manual_seed(0)
+    return vae(shape, **{"latent": 5, "width": 4, "hidden": 16, **values}).eval()  # type: ignore[arg-type]
+
+
+def fit(model: Vae, x: Tensor, steps: int, rate: float) -> list[float]:
+    """The mean losses of a few steps of Adam on one batch."""
+    (turn,) = Elbo().turns(model)
+    optimiser = torch.optim.Adam(turn.moves, rate)
+    history = []
+    model.train()
+    for step in range(steps):
+        chance.reseed(0, step, turn.name)
+        loss = turn.loss(Batch(x), step)[0].mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        history.append(float(loss.detach()))
+    model.eval()
+    return history
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@torch.no_grad()
+def test_shapes(shape: Shape) -> None:
+    model, x, draw = tiny(shape), images(2, shape), Draw([0, 1])
+    assert model.image_shape == shape and model.latent_shape == (5,)
+    z = model.encode(x)
+    assert z.shape == (2, 5)
+    for pictures in (model.decode(z), model.reconstruct(x), model.sample(draw)):
+        assert pictures.shape == x.shape and pictures.abs().max() <= 1
+    nats = model.log_likelihood(x, draw, samples=2).nats
+    assert nats.shape == (2,) and torch.isfinite(nats).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 13, 37), (4, 64, 64)], ids=str)
+def test_trains_without_a_number_that_is_not_finite(shape: Shape) -> None:
+    model = tiny(shape, dropout=0.1, noise=gaussian)
+    history = fit(model, images(4, shape), 8, 3e-3)
+    assert history[-1] < history[0]
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_what_it_can_do() -> None:
+    assert abilities(tiny(SMALL)) == ("sample", "encode", "score")
+
+
+@torch.no_grad()
+def test_an_image_follows_its_seed_alone() -> None:
+    model = tiny(SMALL)
+    alone, among = model.sample(Draw([7])), model.sample(Draw([3, 7, 9]))
+    torch.testing.assert_close(among[1:2], alone, rtol=0, atol=1e-6)
+    assert not torch.equal(among[0], among[1])
+    x = images(3, SMALL)
+    alone, among = model.encode(x[1:2], draw=Draw([7])), model.encode(x, draw=Draw([3, 7, 9]))
+    torch.testing.assert_close(among[1:2], alone, rtol=0, atol=1e-6)
+    assert not torch.allclose(alone, model.encode(x[1:2]))
+    nats = model.log_likelihood(x, Draw([3, 7, 9]), samples=4).nats
+    torch.testing.assert_close(nats[1:2], model.log_likelihood(x[1:2], Draw([7]), samples=4).nats)
+
+
+@torch.no_grad()
+def test_one_weighted_sample_is_the_plain_bound() -> None:
+    model, x, noise = tiny(SMALL), images(3, SMALL), Draw(range(3)).normal(1, 5)[:, 0]
+    posterior = model.posterior(x)
+    plain = model.log_noise(x, posterior.at(noise)) + posterior.log_ratio(noise)
+    torch.testing.assert_close(model.log_likelihood(x, Draw(range(3)), samples=1).nats, plain)
+
+
+@torch.no_grad()
+def test_more_samples_tighten_the_bound_on_average() -> None:
+    model, x = tiny(SMALL), images(200, SMALL)
+    means = [float(model.log_likelihood(x, Draw(range(200)), samples=k).nats.mean()) for k in (1, 4, 16)]
+    assert means == sorted(means)
+
+
+def test_overfits_one_batch() -> None:
+    x = images(8, SMALL).sign()  # black and white pixels: 1 bit each
+    model = tiny(SMALL, latent=8, width=16, hidden=64)
+    history = fit(model, x, 400, 5e-3)
+    with torch.no_grad():
+        right = (model.reconstruct(x).sign() == x).float().mean()
+    assert float(right) > 0.99
+    assert history[-1] < history[0] / 4
+
+
+def test_the_scale_keeps_half_a_step_when_all_images_are_one() -> None:
+    x = torch.zeros(4, *SMALL)
+    model = tiny(SMALL)
+    history = fit(model, x, 300, 0.03)
+    scale = float(model.scale().detach().min())
+    assert STEP / 2 <= scale < 3 * STEP
+    assert all(torch.isfinite(torch.tensor(history)))
+
+
+def test_a_posterior_far_out_stays_finite() -> None:
+    model = tiny(SMALL)
+    torch.nn.init.constant_(model.encoder[-1].bias, 1e4)
+    losses, stats = Elbo().turns(model)[0].loss(Batch(images(2, SMALL)), 0)
+    assert torch.isfinite(losses).all() and torch.isfinite(stats["kl"])
+
+
+@torch.no_grad()
+def test_hidden_colour_is_not_scored() -> None:
+    clear = torch.zeros(2, 4, 8, 8, dtype=torch.uint8)
+    clear[0, :3] = 200  # colour under an alpha of zero
+    model = tiny((4, 8, 8))
+    nats = model.log_likelihood(to_float(clear), Draw([0, 0]), samples=2).nats
+    torch.testing.assert_close(nats[0], nats[1])
+
+
+@pytest.mark.parametrize("values", [{"latent": 0}, {"hidden": 0}, {"dropout": 1.0}, {"dropout": -0.1}, {"width": 0}])
+def test_wrong_sizes_are_named(values: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=next(iter(values))):
+        tiny(SMALL, **values)
+
+
+def test_no_samples_are_no_bound() -> None:
+    with pytest.raises(UsageError, match="samples"):
+        tiny(SMALL).log_likelihood(images(1, SMALL), Draw([0]), samples=0)
