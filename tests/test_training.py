@@ -293,3 +293,15 @@ def test_held_out_loss_is_logged_and_moves_nothing(train_tiny: Make) -> None:
     run = train_tiny("dcgan", 510)
     lines = log_without_clock(run.run)
     assert [line["seen"] for line in lines if "critic/held_out" in line] == [500 * BATCH]
+
+
+def test_tensorboard_gets_the_same_numbers(train_tiny: Make) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = train_tiny("vae", 50, tensorboard=True)
+    events = EventAccumulator(str(Path(run.run) / "tensorboard")).Reload()
+    (line,) = log_without_clock(run.run)
+    for name in ("bound/loss", "bound/kl"):
+        (event,) = events.Scalars(name)
+        assert (event.step, event.value) == (50 * BATCH, pytest.approx(line[name]))

@@ -93,7 +93,7 @@ def tree_of(wishes: Wishes, screen: Screen) -> tuple[dict[str, Any], Splits]:
     """The complete recipe with the facts of the data, and the data."""
     name = Path(wishes.data).stem
     recipe_tree = schema.complete(recipe.read(wishes.model, name, wishes.file, wishes.changes))
-    with screen.progress("reading", 1) as line:
+    with screen.progress("reading", 1, keep=False) as line:
         splits = open_data(
             wishes.data, size=wishes.size, channels=wishes.channels, fit=wishes.fit, note=screen.say,
             progress=lambda done, total: line(done / max(total, 1), f"{done:,} of {total:,} files"),

@@ -58,8 +58,11 @@ class Screen:
         self.console.print(table)
 
     @contextmanager
-    def progress(self, title: str, total: float) -> Iterator[Line]:
-        """A bar with the time left; the body calls the line with what is done and a few words."""
+    def progress(self, title: str, total: float, keep: bool = True) -> Iterator[Line]:
+        """A bar with the time left; the body calls the line with what is done and a few words.
+
+        Unless it is to `keep`, the bar goes away when the work is done.
+        """
         if self.quiet:
             yield lambda done, text="": None
             return
@@ -73,6 +76,7 @@ class Screen:
             TextColumn("{task.fields[text]}", markup=False),
             console=self.console,
             refresh_per_second=4,
+            transient=not keep,
         )
         with bar:
             task = bar.add_task(title, total=total, text="")

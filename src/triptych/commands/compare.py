@@ -12,9 +12,9 @@ from triptych.screen import SCREEN, Screen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from triptych.core import Source
+    from triptych.core import Model, Source
     from triptych.report import Entry, Heading
 
 DEFAULT = "45s"
@@ -73,7 +73,10 @@ def compare(
     shown = quantities.count(samples, "--samples", 1, 1024)
     start = quantities.count(seed, "--seed", 0)
     pixels = None if size is None else quantities.size(size, "--size")
-    splits = open_data(data, size=pixels, seed=start, note=screen.say)
+    with screen.progress("reading", 1) as line:
+        splits = open_data(
+            data, size=pixels, note=screen.say, progress=lambda done, total: line(done / max(total, 1))
+        )
     folder = _folder(out or f"compare-{splits.name}")
     common = [*budget, "--seed", str(start), "--device", device]
     common += [] if size is None else ["--size", str(size)]
@@ -157,7 +160,7 @@ def _entry(name: str, result: dict[str, Any], shown: int, device: str, screen: S
     return entry
 
 
-def sampled(model: nn.Module, number: int) -> tuple[Tensor, float]:
+def sampled(model: Model, number: int) -> tuple[Tensor, float]:
     """uint8 images of seeds 0 to number - 1, and the median milliseconds an image in batches of 64.
 
     Making the images warms up; repeats of one batch then fill about a second.
@@ -179,7 +182,7 @@ def sampled(model: nn.Module, number: int) -> tuple[Tensor, float]:
     return torch.cat(images)[:number], 1000 * statistics.median(times) / TIMED
 
 
-def _sampler(model: Any) -> str:
+def _sampler(model: Model) -> str:
     """How a model samples, by the choices that its `sample` offers: "sampler ddim, steps 50"."""
     import inspect
 

@@ -34,7 +34,7 @@ def pack(
 
     wished = None if size is None else sides(size, "--size")
     depth = None if channels is None else count(channels, "--channels", 1, 4)
-    with screen.progress("packing", 1) as line:
+    with screen.progress("packing", 1, keep=False) as line:
         report = packs.pack(
             str(data), out, size=wished, channels=depth, fit=fit, note=screen.say,
             progress=lambda done, total: line(done / max(total, 1), f"{done:,} of {total:,} files"),

@@ -35,7 +35,7 @@ MOST_BYTES = 256 * 2**20
 MOST_PIXELS = 64_000_000
 Pixels = NDArray[np.uint8]
 
-_ORIENTATION, _PHOTOMETRIC = 0x0112, 262
+_ORIENTATION, _WIDTH, _HEIGHT, _PHOTOMETRIC = 274, 256, 257, 262  # tags of TIFF and EXIF
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -189,8 +189,9 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright_size(image: Image.Image, turn: int) -> tuple[int, int]:
-    lies = turn in (5, 6, 7, 8)
-    return (image.width, image.height) if lies else (image.height, image.width)
+    tags = getattr(image, "tag_v2", None)  # some versions of the TIFF reader have turned the size already
+    width, height = image.size if tags is None else (tags[_WIDTH], tags[_HEIGHT])
+    return (width, height) if turn in (5, 6, 7, 8) else (height, width)
 
 
 def _plain(image: Image.Image, raw: str, notes: list[str]) -> Image.Image:

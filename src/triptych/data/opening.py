@@ -183,9 +183,8 @@ def _packed(files: Files, wish: Wish, note: Note, progress: Progress) -> _Found:
     if not out.exists():
         made = pack_files(files, out, wish, note, progress)
         channels, height, width = made.image_shape
-        note(
-            f"Packed {made.images:,} images at {height}x{width}x{channels} in {made.seconds:.1f} s into {made.path}."
-        )
+        shape = f"{height}x{width}x{channels}"
+        note(f"Packed {made.images:,} images at {shape} in {made.seconds:.1f} s into {made.path}.")
         if made.converted:
             note(f"{len(made.converted):,} conversions, such as {listed(made.converted[:3])}.")
         if made.refused:

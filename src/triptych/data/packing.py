@@ -7,6 +7,7 @@ files there are; an interrupted run goes on where it stopped.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import time
@@ -24,13 +25,13 @@ from triptych.data.folder import Entry, Files
 from triptych.data.layout import layout, shown
 from triptych.data.places import claimed, make_room, publish
 from triptych.data.spool import Line, Spool
-from triptych.data.worker import Task, Workers
+from triptych.data.worker import Reply, Task, Workers
 from triptych.errors import DataError
 
 Progress = Callable[[int, int], None]  # (done, total)
 Note = Callable[[str], None]
 DEFAULT_SIDE, LARGEST_KEPT = 64, 128
-_AT_ONCE = 64 * 2**20  # bytes of pixels between two lines of the journal
+_GROUP = 2**22  # bytes of files, or of pixels, that travel to a worker and back together
 _PER_WORKER = 64  # files for which one more process is worth its start
 
 
@@ -139,17 +140,31 @@ def _fill(spool: Spool, files: Files, task: Task, note: Note, progress: Progress
     total, done = len(files.entries), len(spool.lines)
     if done:
         note(f"Going on after {done:,} of {total:,} files that an interrupted run has decoded.")
-    todo = files.entries[done:]
-    with Workers(task, _worth(len(todo))) as workers:
-        for entries in _portions(todo, task):
-            replies = workers.map([partial(files.read, entry) for entry in entries])
-            spool.add([entry.name for entry in entries], list(replies))
-            progress(len(spool.lines), total)
+    with Workers(task, _worth(total - done)) as workers:
+        for replies in _replies(workers, files, files.entries[done:], task):
+            spool.add([entry.name for entry in files.entries[done : done + len(replies)]], replies)
+            done += len(replies)
+            progress(done, total)
 
 
-def _portions(entries: Sequence[Entry], task: Task) -> Iterator[Sequence[Entry]]:
-    step = min(512, max(16, _AT_ONCE // (4 * max(1, task.height * task.width))))
-    return (entries[start : start + step] for start in range(0, len(entries), step))
+def _replies(workers: Workers, files: Files, entries: Sequence[Entry], task: Task) -> Iterator[list[Reply]]:
+    """What becomes of the files, some groups at a time, so that memory stays bounded."""
+    groups = _groups(entries, most=max(1, min(32, _GROUP // max(1, 4 * task.height * task.width))))
+    while some := list(itertools.islice(groups, 8 * workers.count)):
+        reads = [[partial(files.read, entry) for entry in group] for group in some]
+        yield [reply for replies in workers.map(reads) for reply in replies]
+
+
+def _groups(entries: Sequence[Entry], most: int) -> Iterator[list[Entry]]:
+    """Up to `most` small files, or one large one."""
+    group: list[Entry] = []
+    for entry in entries:
+        if group and (len(group) == most or entry.size + sum(other.size for other in group) > _GROUP):
+            yield group
+            group = []
+        group.append(entry)
+    if group:
+        yield group
 
 
 def _worth(files: int) -> int:
@@ -161,14 +176,12 @@ def _common_size(files: Files, note: Note) -> Size:
     sizes: set[Size] = set()
     measuring = Task(0, 0, "crop", 0)
     with Workers(measuring, _worth(len(files.entries))) as workers:
-        for entries in _portions(files.entries, measuring):
-            replies = workers.map([partial(files.read, entry) for entry in entries])
+        for replies in _replies(workers, files, files.entries, measuring):
             sizes |= {reply.size for reply in replies if not reply.refused}
             if len(sizes) > 1 or any(max(size) > LARGEST_KEPT for size in sizes):
                 why = "have different sizes" if len(sizes) > 1 else "are large"
-                note(
-                    f"The images {why}: they are brought to {DEFAULT_SIDE}x{DEFAULT_SIDE}, unless a size is given."
-                )
+                side = DEFAULT_SIDE
+                note(f"The images {why}: they are brought to {side}x{side}, unless a size is given.")
                 return DEFAULT_SIDE, DEFAULT_SIDE
     return sizes.pop() if sizes else (DEFAULT_SIDE, DEFAULT_SIDE)
 

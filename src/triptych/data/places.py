@@ -34,9 +34,7 @@ def make_room(folder: Path, needed: int) -> None:
     except OSError as error:
         raise _unwritable(folder, error) from error
     if free < needed:
-        raise ResourceError(
-            f"{folder} has {size(free)} free and {size(needed)} are needed: make room, or name another folder."
-        )
+        raise ResourceError(f"{folder} has {size(free)} free and needs {size(needed)}: make room there.")
 
 
 @contextmanager

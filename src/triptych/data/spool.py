@@ -43,7 +43,7 @@ class Spool:
         end = self._recover(head)
         for path in self._paths:
             path.touch()
-        self._pixels, self._journal = (open(path, "r+b") for path in self._paths)
+        self._pixels, self._journal = (path.open("r+b") for path in self._paths)
         self._pixels.truncate(self._filled)
         self._journal.truncate(end)
         self._pixels.seek(0, os.SEEK_END)

@@ -2,18 +2,20 @@
 
 The parent sends the bytes of a file down a pipe and reads plain pixels back, so a child opens no
 file, and nothing is pickled. A child bounds its own memory and the seconds that one file may take.
-A message is two lengths, a JSON object and bytes.
+A message is two lengths, a JSON list and bytes.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import IO, Any, NamedTuple, Self
@@ -27,6 +29,7 @@ from triptych.errors import ResourceError
 MOST_MEMORY = 4 * 2**30
 MOST_SECONDS = 60
 _LENGTHS = struct.Struct("<QQ")
+_READY = b"ready\n"
 
 
 class Task(NamedTuple):
@@ -74,7 +77,9 @@ class Workers:
 
     def __enter__(self) -> Self:
         for _ in range(self.count):
-            self._idle.put(self._start())
+            child = _Child(self._task)
+            self._children.append(child)
+            self._idle.put(child)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -82,78 +87,95 @@ class Workers:
             child.stop()
         self._threads.shutdown(cancel_futures=True)
 
-    def map(self, reads: Iterable[Callable[[], bytes]]) -> Iterator[Reply]:
-        """A reply for each image, in order; `reads` may raise `Refused`."""
-        return self._threads.map(self._one, reads)
+    def map(self, groups: Iterable[Sequence[Callable[[], bytes]]]) -> Iterator[list[Reply]]:
+        """A reply for each image of each group, in order; reading one may raise `Refused`.
 
-    def _one(self, read: Callable[[], bytes]) -> Reply:
-        try:
-            data = read()
-        except Refused as reason:
-            return Reply(refused=str(reason))
+        A group travels in one message, which saves time where files are small.
+        """
+        return self._threads.map(self._group, groups)
+
+    def _group(self, reads: Sequence[Callable[[], bytes]]) -> list[Reply]:
+        replies, there = [Reply() for _ in reads], dict[int, bytes]()
+        for index, read in enumerate(reads):
+            try:
+                there[index] = read()
+            except Refused as reason:
+                replies[index] = Reply(refused=str(reason))
         child = self._idle.get()
         try:
-            return child.ask(data)
-        except OSError:  # the pipe broke
-            child.stop()
-            child = self._start()
-            return Reply(refused=f"damaged (the decoder died of it, or took over {MOST_SECONDS} s)")
+            for index, reply in zip(there, self._ask(child, list(there.values())), strict=True):
+                replies[index] = reply
         finally:
             self._idle.put(child)
+        return replies
 
-    def _start(self) -> _Child:
-        child = _Child(self._task)
-        self._children.append(child)
-        return child
+    def _ask(self, child: _Child, images: list[bytes]) -> list[Reply]:
+        """Where a child dies of a group, its images are sent one by one to find the culprit."""
+        try:
+            return child.ask(images)
+        except OSError:  # the pipe broke
+            child.restart()
+        if len(images) == 1:
+            return [Reply(refused=f"damaged (the decoder died of it, or took over {MOST_SECONDS} s)")]
+        return [self._ask(child, [image])[0] for image in images]
 
 
 class _Child:
-    def __init__(self, task: Task) -> None:
-        paths = os.pathsep.join(path for path in sys.path if path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "triptych.data.worker", json.dumps(task)],
-            env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            self._receive()
-        except OSError as error:
-            self.stop()
-            raise ResourceError(
-                "No process to decode images could be started: is the memory full?"
-            ) from error
+    """One process and its two pipes."""
 
-    def ask(self, data: bytes) -> Reply:
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._process = self._start()
+
+    def ask(self, images: list[bytes]) -> list[Reply]:
+        """Raises an `OSError` where the child has died."""
         assert self._process.stdin is not None
-        _send(self._process.stdin, {}, data)
-        head, pixels = self._receive()
-        return Reply(head["refused"], tuple(head["size"]), head["channels"], tuple(head["notes"]), pixels)
+        assert self._process.stdout is not None
+        _send(self._process.stdin, [len(image) for image in images], b"".join(images))
+        heads, body = _receive(self._process.stdout)
+        pixels = _cut(body, [length for *_, length in heads])
+        return [
+            Reply(refused, (size[0], size[1]), channels, tuple(notes), part)
+            for (refused, size, channels, notes, _), part in zip(heads, pixels, strict=True)
+        ]
+
+    def restart(self) -> None:
+        self.stop()
+        self._process = self._start()
 
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            try:
+            with contextlib.suppress(OSError):  # a broken pipe cannot be flushed
                 assert pipe is not None
                 pipe.close()
-            except OSError:  # a broken pipe cannot be flushed
-                pass
 
-    def _receive(self) -> tuple[dict[str, Any], bytes]:
-        assert self._process.stdout is not None
-        return _receive(self._process.stdout)
+    def _start(self) -> subprocess.Popen[bytes]:
+        paths = os.pathsep.join(path for path in sys.path if path)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "triptych.data.worker", json.dumps(self._task)],
+            env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        if process.stdout.read(len(_READY)) != _READY:
+            process.kill()
+            process.wait()
+            raise ResourceError("No process to decode images could be started: is the memory full?")
+        return process
 
 
-def _send(pipe: IO[bytes], head: dict[str, Any], body: bytes = b"") -> None:
+def _send(pipe: IO[bytes], head: list[Any], body: bytes) -> None:
     text = json.dumps(head).encode()
     pipe.write(_LENGTHS.pack(len(text), len(body)) + text)
     pipe.write(body)
     pipe.flush()
 
 
-def _receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
+def _receive(pipe: IO[bytes]) -> tuple[list[Any], bytes]:
     """One message; raises `ConnectionError` where the other side has gone."""
     lengths = pipe.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
@@ -163,6 +185,11 @@ def _receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     if len(text) + len(body) < text_length + body_length:
         raise ConnectionError("the other process ended in the middle of a message")
     return json.loads(text), body
+
+
+def _cut(body: bytes, lengths: Sequence[int]) -> list[bytes]:
+    ends = list(itertools.accumulate(lengths))
+    return [body[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
 def _bound_memory() -> None:
@@ -180,16 +207,20 @@ def main() -> None:
     _bound_memory()
     alarm: Callable[[int], int] = getattr(signal, "alarm", lambda seconds: 0)
     task = Task(*json.loads(sys.argv[1]))
-    _send(sys.stdout.buffer, {})
+    sys.stdout.buffer.write(_READY)
+    sys.stdout.buffer.flush()
     while True:
         try:
-            _, data = _receive(sys.stdin.buffer)
+            lengths, body = _receive(sys.stdin.buffer)
         except ConnectionError:
             return
-        alarm(MOST_SECONDS)
-        reply = perform(task, data)
-        alarm(0)
-        _send(sys.stdout.buffer, reply._replace(pixels=b"")._asdict() | {"pixels": None}, reply.pixels)
+        replies = []
+        for data in _cut(body, lengths):
+            alarm(MOST_SECONDS)
+            replies.append(perform(task, data))
+            alarm(0)
+        heads = [[*reply[:-1], len(reply.pixels)] for reply in replies]
+        _send(sys.stdout.buffer, heads, b"".join(reply.pixels for reply in replies))
 
 
 if __name__ == "__main__":

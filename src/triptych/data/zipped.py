@@ -58,10 +58,8 @@ class Zip:
         packed, length = sum(member.compress_size for member in members), path.stat().st_size
         unpacked = sum(member.file_size for member in members)
         if packed > length or unpacked > MOST_RATIO * max(length, _SMALL):
-            raise DataError(
-                f"{shown(str(path))} claims to hold {unpacked:,} bytes in {length:,}, as a zip bomb does: unpack it "
-                "yourself if you trust it."
-            )
+            claim = f"claims to hold {unpacked:,} bytes in {length:,}, as a zip bomb does"
+            raise DataError(f"{shown(str(path))} {claim}: unpack it yourself if you trust it.")
 
     def _note(self, member: zipfile.ZipInfo) -> None:
         parts = [part for part in member.filename.rstrip("/").split("/") if part != "."]

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from triptych.core import Batch, Critic, Model, Objective, Stats, Turn
-from triptych.errors import UsageError
 from triptych.gan.games import Game, non_saturating
 
 
@@ -30,8 +29,6 @@ class Adversarial(Objective):
 
     def turns(self, model: Model) -> Sequence[Turn]:
         """The critic's turn, then the generator's, each on generated images of its own."""
-        if not isinstance(model, Model):
-            raise UsageError(f"This objective needs a model that decodes; {type(model).__name__} does not.")
         return (
             Turn("critic", list(self.critic.parameters()), partial(self._critic_loss, model)),
             Turn("generator", list(model.parameters()), partial(self._generator_loss, model)),

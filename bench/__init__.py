@@ -1,0 +1,1 @@
+"""Measurements behind RESULTS.md: `python -m bench.NAME`."""

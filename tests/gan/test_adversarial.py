@@ -1,0 +1,141 @@
+"""The two turns: who moves, what the critic is shown, and that both players can win."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from triptych import chance
+from triptych.chance import Draw
+from triptych.core import Batch, Turn
+from triptych.gan.dcgan import dcgan, dcgan_critic
+from triptych.gan.mlp import mlp_critic, mlp_gan
+from triptych.gan.model import Generator
+from triptych.gan.objective import Adversarial
+
+SHAPE = (1, 8, 8)
+MAKE: dict[str, Callable[[], tuple[Generator, nn.Module]]] = {
+    "mlp-gan": lambda: (mlp_gan(SHAPE, 8, (64, 64)), mlp_critic(SHAPE, (64, 64))),
+    "dcgan": lambda: (dcgan(SHAPE, 8, 16), dcgan_critic(SHAPE, 16)),
+}
+EACH = pytest.mark.parametrize("name", MAKE)
+
+
+def players(name: str) -> tuple[Generator, Adversarial]:
+    chance.reseed(0, "model")
+    generator, critic = MAKE[name]()
+    return generator, Adversarial(critic)
+
+
+def play(turns: Sequence[Turn], batch: Batch, steps: int, rate: float = 2e-3) -> dict[str, Tensor]:
+    """Adam on each turn after the other; returns the last step's numbers."""
+    optimisers = [torch.optim.Adam(turn.moves, rate, betas=(0.5, 0.999)) for turn in turns]
+    logged: dict[str, Tensor] = {}
+    for step in range(steps):
+        for turn, optimiser in zip(turns, optimisers, strict=True):
+            chance.reseed(0, step, turn.name)
+            losses, stats = turn.loss(batch, step)
+            optimiser.zero_grad()
+            losses.mean().backward(inputs=list(turn.moves))
+            optimiser.step()
+            logged |= stats
+    return logged
+
+
+@EACH
+def test_each_turn_moves_its_own_player(name: str) -> None:
+    model, objective = players(name)
+    critic, generator = objective.turns(model)
+    assert (critic.name, generator.name) == ("critic", "generator")
+    assert {id(p) for p in critic.moves} == {id(p) for p in objective.parameters()}
+    assert {id(p) for p in generator.moves} == {id(p) for p in model.parameters()}
+    batch = Batch(torch.rand(6, *SHAPE) * 2 - 1)
+    losses, stats = critic.loss(batch, 0)
+    losses.mean().backward()
+    assert losses.shape == (6,)
+    assert all(p.grad is None for p in model.parameters())
+    assert all(p.grad is not None for p in objective.parameters())
+    assert not any(value.requires_grad for value in stats.values())
+    losses, stats = generator.loss(batch, 0)
+    losses.mean().backward()
+    assert losses.shape == (6,)
+    assert all(p.grad is not None for p in model.parameters())
+    assert not any(value.requires_grad for value in stats.values())
+
+
+class Watcher(nn.Module):
+    """A critic that remembers what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[Tensor] = []
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shown.append(x.detach().clone())
+        return self.scale * x.flatten(1).mean(1)
+
+
+def test_real_and_generated_images_are_shown_apart() -> None:
+    model, watcher = mlp_gan(SHAPE, 8, (16,)), Watcher()
+    batch = Batch(torch.rand(6, *SHAPE))
+    for turn in Adversarial(watcher).turns(model):
+        watcher.shown.clear()
+        turn.loss(batch, 0)
+        real, fake = watcher.shown
+        assert torch.equal(real, batch.images)
+        assert fake.shape == batch.images.shape
+        assert not torch.equal(fake, real)
+
+
+def test_the_numbers_logged() -> None:
+    model, objective = mlp_gan(SHAPE, 8, (16,)), Adversarial(Watcher())
+    critic, generator = objective.turns(model)
+    _, stats = critic.loss(Batch(torch.ones(6, *SHAPE)), 0)
+    assert set(stats) == {"real_logit", "fake_logit", "accuracy"}
+    assert stats["real_logit"].item() == 1
+    fakes = objective.critic.shown[1].flatten(1).mean(1)
+    assert stats["fake_logit"].item() == pytest.approx(fakes.mean().item(), abs=1e-6)
+    assert stats["accuracy"].item() == pytest.approx(0.5 + (fakes < 0).float().mean().item() / 2)
+    _, stats = generator.loss(Batch(torch.ones(6, *SHAPE)), 0)
+    assert stats["fooled"].item() == pytest.approx(
+        (objective.critic.shown[3].flatten(1).mean(1) > 0).float().mean().item()
+    )
+
+
+@EACH
+def test_chance_is_the_only_difference_between_two_runs(name: str) -> None:
+    batch = Batch(torch.rand(6, *SHAPE, generator=chance.generator("data")) * 2 - 1)
+
+    def trained() -> list[Tensor]:
+        model, objective = players(name)
+        play(objective.turns(model), batch, 4)
+        return [*model.state_dict().values(), *objective.state_dict().values()]
+
+    assert all(torch.equal(one, two) for one, two in zip(trained(), trained(), strict=True))
+
+
+@EACH
+def test_a_critic_separates_one_batch_from_a_generator_that_stands_still(name: str) -> None:
+    model, objective = players(name)
+    batch = Batch(torch.rand(16, *SHAPE, generator=chance.generator("data")) * 2 - 1)
+    critic, _ = objective.turns(model)
+    stats = play([critic], batch, 150)
+    assert stats["accuracy"].item() > 0.95
+    assert stats["real_logit"].item() > 1 > -1 > stats["fake_logit"].item()
+
+
+@EACH
+def test_a_generator_learns_one_image_by_heart(name: str) -> None:
+    model, objective = players(name)
+    rows, columns = torch.meshgrid(torch.linspace(-1, 1, 8), torch.linspace(-1, 1, 8), indexing="ij")
+    image = 0.8 * torch.sin(3 * rows) * torch.cos(2 * columns)
+    batch = Batch(image.expand(16, *SHAPE))
+    play(objective.turns(model), batch, 300)
+    model.eval()
+    with torch.no_grad():
+        samples = model.sample(Draw(range(64)))
+    assert (samples - image).abs().mean().item() < 0.1

@@ -1,0 +1,128 @@
+"""Compare: one budget for all, failures kept apart, a stop that loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from triptych import catalog, store
+from triptych.child import call
+from triptych.commands.compare import compare, sampled
+from triptych.errors import TriptychError, UsageError
+from triptych.generate import generate
+from triptych.pixels import grid
+from triptych.screen import Screen
+
+QUIET = Screen(quiet=True)
+PAIR = catalog.ONE_OF_EACH[:2]
+
+
+def test_two_models_under_one_budget(tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    first = compare("digits", models=PAIR, images=256, samples=8, out=str(out), screen=QUIET)
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert report["models"] == first.models
+    assert [model["name"] for model in first.models] == list(PAIR)
+    for model in first.models:
+        assert 256 <= model["seen"] < 512
+        assert not model["failure"]
+        assert model["parameters"] > 0
+        assert model["milliseconds"] > 0
+        assert model["peak_memory"] > 10**8
+        trained = store.load(out / "runs" / model["name"])
+        (batch,) = generate(trained, range(8))
+        made, _ = sampled(trained, 8)
+        assert torch.equal(made, batch.images)  # what is shown is what `sample` makes
+        assert (out / model["picture"]).stat().st_size > 0
+        assert grid(made).shape[0] == 1
+    assert (out / "report.html").read_text(encoding="utf-8").count('class="tiles"') == 3
+    again = compare("digits", models=",".join(PAIR), images=256, samples=8, out=str(out), screen=QUIET)
+    assert [model["seen"] for model in again.models] == [model["seen"] for model in first.models]
+
+
+def test_one_failure_does_not_stop_the_others(tmp_path: Path) -> None:
+    broken, whole = PAIR
+    stranger = tmp_path / "runs" / broken / "letter.txt"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_text("mine")
+    result = compare("digits", models=PAIR, images=64, samples=4, out=str(tmp_path), screen=QUIET)
+    failures = {model["name"]: model["failure"] for model in result.models}
+    assert "is not empty" in failures[broken]
+    assert failures[whole] == ""
+    assert stranger.read_text() == "mine"
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "is not empty" in page
+    with pytest.raises(TriptychError, match="is not empty") as caught:
+        compare("digits", models=broken, images=64, out=str(tmp_path), screen=QUIET)
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("wishes", "sentence"),
+    [
+        ({"for_": "1s", "images": 64}, "one equal budget"),
+        ({"models": "dcgan,vea"}, "did you mean 'vae'?"),
+        ({"samples": 0}, "--samples"),
+        ({"images": "many"}, "--images"),
+        ({"size": "8x8x8"}, "--size"),
+    ],
+)
+def test_wishes_are_checked_at_the_door(tmp_path: Path, wishes: dict[str, object], sentence: str) -> None:
+    out = tmp_path / "report"
+    with pytest.raises(UsageError, match=sentence.replace("?", r"\?")):
+        compare("digits", out=str(out), screen=QUIET, **wishes)  # type: ignore[arg-type]
+    assert not out.exists()
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(UsageError, match="holds other files"):
+        compare("digits", out=str(tmp_path), screen=QUIET)
+    assert (tmp_path / "report.html").read_text() == "mine"
+
+
+def test_a_child_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, result = call(["train", "no-such-model", "digits", "--quiet"])
+    assert (code, result["code"]) == (2, 2)
+    assert "no-such-model" in result["error"]
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert call(["models"]) == (1, {"error": "its process ended with exit code 1 and no result."})
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["as Ctrl-C in a terminal", "to the parent alone"])
+def test_a_stop_reaches_the_child_and_it_saves(tmp_path: Path, whole_group: bool) -> None:
+    name = PAIR[0]
+    words = ["compare", "digits", "--models", name, "--for", "60s", "-o", str(tmp_path / "report"), "--quiet"]
+    program = (
+        "import sys, triptych.child; triptych.child.GRACE = 0.2; "
+        f"from triptych.cli import main; sys.exit(main({words}))"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    run = tmp_path / "report" / "runs" / name
+    wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
+    if whole_group:
+        os.killpg(parent.pid, signal.SIGINT)
+    else:
+        parent.send_signal(signal.SIGINT)
+    _, complaint = parent.communicate(timeout=60)
+    assert parent.returncode == 130
+    assert "the same line again goes on" in complaint
+    assert "Traceback" not in complaint
+    assert store.newest(run)[0] is not None
+
+
+def wait_for(condition: object, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
