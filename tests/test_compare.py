@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,17 @@ from triptych import catalog, store
 from triptych.child import call
 from triptych.commands.compare import compare, sampled
 from triptych.errors import TriptychError, UsageError
-from triptych.generate import generate
+from triptych.sampling import generate
 from triptych.pixels import grid
 from triptych.screen import Screen
 
 QUIET = Screen(quiet=True)
 PAIR = catalog.ONE_OF_EACH[:2]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 def test_two_models_under_one_budget(tmp_path: Path) -> None:
@@ -100,29 +106,33 @@ def test_a_child_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("whole_group", [True, False], ids=["as Ctrl-C in a terminal", "to the parent alone"])
 def test_a_stop_reaches_the_child_and_it_saves(tmp_path: Path, whole_group: bool) -> None:
     name = PAIR[0]
-    words = ["compare", "digits", "--models", name, "--for", "60s", "-o", str(tmp_path / "report"), "--quiet"]
+    words = ["compare", "digits", "--models", name, "--for", "60s", "-o", str(tmp_path / "report")]
+    words += ["--set", "batch=8", "--quiet"]
     program = (
         "import sys, triptych.child; triptych.child.GRACE = 0.2; "
         f"from triptych.cli import main; sys.exit(main({words}))"
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    line = [sys.executable, "-c", program]
     run = tmp_path / "report" / "runs" / name
-    wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
-    if whole_group:
-        os.killpg(parent.pid, signal.SIGINT)
-    else:
-        parent.send_signal(signal.SIGINT)
-    _, complaint = parent.communicate(timeout=60)
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, start_new_session=True) as parent:
+        try:
+            wait_for(lambda: (run / "metrics.jsonl").is_file() and (run / "metrics.jsonl").stat().st_size > 0)
+            if whole_group:
+                os.killpg(parent.pid, signal.SIGINT)
+            else:
+                parent.send_signal(signal.SIGINT)
+            _, complaint = parent.communicate(timeout=60)
+        finally:
+            if parent.poll() is None:
+                os.killpg(parent.pid, signal.SIGKILL)
     assert parent.returncode == 130
     assert "the same line again goes on" in complaint
     assert "Traceback" not in complaint
     assert store.newest(run)[0] is not None
 
 
-def wait_for(condition: object, seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.05)

@@ -17,7 +17,7 @@ from triptych.cli import main
 from triptych.core import Batch, Encodes, Model, Scores
 from triptych.devices import autocast
 from triptych.errors import UsageError
-from triptych.generate import generate
+from triptych.sampling import generate
 from triptych.pixels import to_float
 from triptych.training.ema import Ema
 from triptych.training.loop import train
@@ -63,7 +63,7 @@ def test_any_size_and_channels_train_and_sample(name: str, shape: tuple[int, int
     cast, turns, _ = built(name, shape)
     images = torch.randint(0, 256, (4, *shape), dtype=torch.uint8)
     before = {key: t.clone() for key, t in cast.model.state_dict().items()}
-    noted = play(cast, turns, Same(images), 1 if shape in LARGE else 2)
+    noted = play(cast, turns, Same(images), 2)
     assert all(np.isfinite(list(stats.values())).all() for stats in noted)
     assert any(not torch.equal(t, before[key]) for key, t in cast.model.state_dict().items())
     assert isinstance(cast.model, Model)
@@ -81,7 +81,7 @@ def test_an_image_follows_its_seed(name: str) -> None:
     alone = next(generate(cast.shown, [5])).images[0].int()
     assert (together - apart).abs().max() <= 1
     assert (together[5] - alone).abs().max() <= 1
-    assert (together[0] - together[1]).abs().max() > 1
+    assert not torch.equal(together[0], together[1])
     assert torch.equal(together, torch.cat([b.images for b in generate(cast.shown, range(7), batch=7)]).int())
 
 

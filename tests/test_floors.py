@@ -16,7 +16,7 @@ ROOT = Path(triptych.__file__).parent
 FLOORS = {
     "errors": 0, "chance": 0, "ramps": 0, "pixels": 0, "catalog": 0, "quantities": 0, "flags": 0, "screen": 0,
     "devices": 0, "words": 0, "machine": 0, "core": 1, "nets": 2, "data": 3, "gan": 3, "vae": 3, "diffusion": 3, "training": 4, "recipe": 4,
-    "schema": 4, "store": 5, "generate": 5, "gallery": 5, "report": 5, "run": 6, "commands": 7, "cli": 8, "__main__": 9,
+    "schema": 4, "store": 5, "sampling": 5, "gallery": 5, "report": 5, "run": 6, "commands": 7, "cli": 8, "__main__": 9,
     "__init__": 9,
 }  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))

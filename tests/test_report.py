@@ -106,7 +106,7 @@ def test_every_number_of_channels_and_odd_sizes(tmp_path: Path, channels: int, m
     picture = Image.open(io.BytesIO(base64.b64decode(sources[0].partition(",")[2])))
     assert (picture.mode, picture.size) == (mode, (37, 13))
     assert [path.name for path in report.pictures] == ["real.png", "model-one.png"]
-    assert all(Image.open(path).mode == mode for path in report.pictures)
+    assert all(Image.open(io.BytesIO(path.read_bytes())).mode == mode for path in report.pictures)
 
 
 def test_names_are_text_and_never_markup(report: Report) -> None:

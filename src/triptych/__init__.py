@@ -26,7 +26,7 @@ _HOMES = {
     "pack": "triptych.commands.pack",
     "sample": "triptych.commands.sample",
     "train": "triptych.commands.train",
-    "generate": "triptych.generate",
+    "generate": "triptych.sampling",
     "load": "triptych.store",
     "open_data": "triptych.data",
     "Draw": "triptych.chance",

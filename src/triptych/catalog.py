@@ -25,6 +25,13 @@ MENU: dict[str, dict[str, str]] = {
     "game": {
         "non-saturating": "triptych.gan.games:non_saturating",
         "minimax": "triptych.gan.games:minimax",
+        "least-squares": "triptych.gan.games:least_squares",
+        "hinge": "triptych.gan.games:hinge",
+        "relativistic": "triptych.gan.games:relativistic",
+    },
+    "noise": {
+        "logistic": "triptych.vae.likelihood:logistic",
+        "gaussian": "triptych.vae.likelihood:gaussian",
     },
     "optimiser": {
         "adam": "triptych.training.optimisers:adam()",

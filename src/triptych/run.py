@@ -20,7 +20,7 @@ from triptych import chance, devices, recipe, schema, store
 from triptych.core import Turn
 from triptych.data import Splits, Stream, open_data
 from triptych.errors import NumericsError, ResourceError, UsageError
-from triptych.generate import generate
+from triptych.sampling import generate
 from triptych.pixels import grid, write_png
 from triptych.quantities import clock, count, seconds
 from triptych.screen import Line, Screen

@@ -105,8 +105,8 @@ def _signature(kind: str, target: Callable[..., Any]) -> tuple[type[BaseModel], 
     fields: dict[str, Any] = {}
     parts: dict[str, str] = {}
     for name, parameter in parameters.items():
-        if name in FACTS:
-            continue
+        if name in FACTS or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue  # a class without a constructor of its own shows nn.Module's *args
         roles = [mark for mark in get_args(hints[name]) if isinstance(mark, str) and mark in MENU]
         required = parameter.default is inspect.Parameter.empty
         if roles:

@@ -138,4 +138,5 @@ def test_a_generator_learns_one_image_by_heart(name: str) -> None:
     model.eval()
     with torch.no_grad():
         samples = model.sample(Draw(range(64)))
-    assert (samples - image).abs().mean().item() < 0.1
+    assert (samples - image).abs().mean().item() < 0.15
+    assert (samples.mean(0) - image).abs().mean().item() < 0.1

@@ -111,13 +111,12 @@ def _names(models: str | Sequence[str] | None) -> list[str]:
 def _budget(for_: float | str | None, images: int | str | None) -> tuple[list[str], str]:
     """The one budget as flags of `train`, and in words."""
     from triptych.quantities import clock, count, seconds
-    from triptych.words import short
 
     if for_ is not None and images is not None:
         raise UsageError("--for and --images: a comparison has one equal budget; give one of the two.")
     if images is not None:
         number = count(images, "--images")
-        return ["--images", str(number)], f"{short(number)} training images"
+        return ["--images", str(number)], f"{number:,} training images"
     span = seconds(DEFAULT if for_ is None else for_, "--for")
     return ["--for", str(span)], f"{clock(span)} of training"
 
@@ -170,7 +169,7 @@ def sampled(model: Model, number: int) -> tuple[Tensor, float]:
 
     import torch
 
-    from triptych.generate import generate
+    from triptych.sampling import generate
 
     images = [batch.images for batch in generate(model, range(max(number, TIMED)), batch=TIMED)]
     times: list[float] = []

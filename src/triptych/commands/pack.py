@@ -28,14 +28,14 @@ def pack(
     Says for each file what was converted or why it was refused. The same line again finds the pack
     as it is.
     """
-    from triptych import data as packs
+    from triptych.data.opening import pack as write
     from triptych.quantities import count
     from triptych.quantities import size as sides
 
     wished = None if size is None else sides(size, "--size")
     depth = None if channels is None else count(channels, "--channels", 1, 4)
     with screen.progress("packing", 1, keep=False) as line:
-        report = packs.pack(
+        report = write(
             str(data), out, size=wished, channels=depth, fit=fit, note=screen.say,
             progress=lambda done, total: line(done / max(total, 1), f"{done:,} of {total:,} files"),
         )  # fmt: skip

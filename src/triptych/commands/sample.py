@@ -44,7 +44,7 @@ def sample(
 
     from triptych.devices import pick
     from triptych.gallery import sink
-    from triptych.generate import generate
+    from triptych.sampling import generate
     from triptych.quantities import count
     from triptych.store import load
 

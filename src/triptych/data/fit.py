@@ -8,8 +8,10 @@ premultiplied colour where there is alpha, so that no halo grows around an outli
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from triptych.data.decode import Pixels
@@ -19,6 +21,8 @@ FITS = ("crop", "pad", "stretch")
 LARGEST_SIDE = 4096
 _KINDS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
 Size = tuple[int, int]  # height, width
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+Plane = NDArray[Any]  # (H, W), uint8 or float32
 
 
 def check(size: int | Size | None, channels: int | None, fit: str) -> Size | None:
@@ -59,11 +63,24 @@ def _enlarges(rows: float, columns: float, fit: str) -> bool:
     return (min(rows, columns) if fit == "pad" else max(rows, columns)) > 1
 
 
-def _resized(pixels: Pixels, size: Size, box: tuple[float, float, float, float] | None = None) -> Pixels:
-    """Lanczos; Pillow multiplies by alpha before and divides after."""
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    resized = image.resize((size[1], size[0]), Image.Resampling.LANCZOS, box)
-    return np.array(resized, dtype=np.uint8).reshape(*size, -1)
+def _resized(pixels: Pixels, size: Size, box: Box | None = None) -> Pixels:
+    """Lanczos; with alpha in floats, since colour must be divided by it before anything is rounded."""
+    planes = [pixels[:, :, channel] for channel in range(pixels.shape[2])]
+    if pixels.shape[2] in (1, 3):
+        return np.dstack([_lanczos(plane, size, box) for plane in planes])
+    *colours, alpha = planes
+    weight = alpha.astype(np.float32)
+    opacity = _lanczos(weight, size, box)
+    seen = np.maximum(opacity, 0.5)  # below this alpha rounds to zero, and there is no colour
+    straight = [_lanczos(colour * weight, size, box) / seen for colour in colours]
+    resized: Pixels = np.rint(np.dstack([*straight, opacity]).clip(0, 255)).astype(np.uint8)
+    resized[resized[:, :, -1] == 0] = 0
+    return resized
+
+
+def _lanczos(plane: Plane, size: Size, box: Box | None) -> Plane:
+    image = Image.fromarray(np.ascontiguousarray(plane))
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.LANCZOS, box))
 
 
 def channels_for(counts: Iterable[int]) -> int:

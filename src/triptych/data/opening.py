@@ -172,7 +172,7 @@ def _missing(where: str) -> None:
         raise DataError(
             f"{shown(where)} does not exist: give a folder, a zip, an .npz, a pack or a known name."
         )
-    raise UsageError(f"There is no data set, file or folder {shown(where)!r}: {nearest(where, NAMED)}")
+    raise UsageError(f"There is no data set, file or folder {shown(where)!r}: {nearest(where.lower(), NAMED)}")
 
 
 def _packed(files: Files, wish: Wish, note: Note, progress: Progress) -> _Found:

@@ -71,14 +71,16 @@ def pack_files(files: Files, out: Path, wish: Wish, note: Note, progress: Progre
     with claimed(out) as part:
         if out.exists():
             return existing(out, key)
-        size = wish.size or _common_size(files, note)
-        make_room(out.parent, 2 * len(files.entries) * size[0] * size[1] * (wish.channels or 3))
-        with Spool(part, key, size) as spool:
-            _fill(spool, files, Task(*size, wish.fit, wish.channels or 0), note, progress)
-            _require(spool.kept, spool.lines, files)
-            channels = wish.channels or channels_for(line.channels for line in spool.kept)
-            contents = _contents(files, spool.lines, (channels, *size), wish.fit, key, note)
-            packed.write(part, contents, spool.chunks(channels))
+        with Workers(_worth(len(files.entries))) as workers:
+            size = wish.size or _common_size(workers, files, note)
+            make_room(out.parent, 2 * len(files.entries) * size[0] * size[1] * (wish.channels or 3))
+            with Spool(part, key, size) as spool:
+                task = Task(*size, wish.fit, wish.channels or 0)
+                _fill(spool, workers, files, task, note, progress)
+                _require(spool.kept, spool.lines, files)
+                channels = wish.channels or channels_for(line.channels for line in spool.kept)
+                contents = _contents(files, spool.lines, (channels, *size), wish.fit, key, note)
+                packed.write(part, contents, spool.chunks(channels))
         spool.remove()
         publish(part, out)
     return report(out, time.monotonic() - started)
@@ -135,16 +137,15 @@ def listed(lines: Sequence[tuple[str, str]], most: int = 50) -> str:
     return text + (f"; and {len(lines) - most:,} more" if len(lines) > most else "")
 
 
-def _fill(spool: Spool, files: Files, task: Task, note: Note, progress: Progress) -> None:
+def _fill(spool: Spool, workers: Workers, files: Files, task: Task, note: Note, progress: Progress) -> None:
     """Decode every file that the spool does not hold yet."""
     total, done = len(files.entries), len(spool.lines)
     if done:
         note(f"Going on after {done:,} of {total:,} files that an interrupted run has decoded.")
-    with Workers(task, _worth(total - done)) as workers:
-        for replies in _replies(workers, files, files.entries[done:], task):
-            spool.add([entry.name for entry in files.entries[done : done + len(replies)]], replies)
-            done += len(replies)
-            progress(done, total)
+    for replies in _replies(workers, files, files.entries[done:], task):
+        spool.add([entry.name for entry in files.entries[done : done + len(replies)]], replies)
+        done += len(replies)
+        progress(done, total)
 
 
 def _replies(workers: Workers, files: Files, entries: Sequence[Entry], task: Task) -> Iterator[list[Reply]]:
@@ -152,7 +153,7 @@ def _replies(workers: Workers, files: Files, entries: Sequence[Entry], task: Tas
     groups = _groups(entries, most=max(1, min(32, _GROUP // max(1, 4 * task.height * task.width))))
     while some := list(itertools.islice(groups, 8 * workers.count)):
         reads = [[partial(files.read, entry) for entry in group] for group in some]
-        yield [reply for replies in workers.map(reads) for reply in replies]
+        yield [reply for replies in workers.map(task, reads) for reply in replies]
 
 
 def _groups(entries: Sequence[Entry], most: int) -> Iterator[list[Entry]]:
@@ -171,18 +172,15 @@ def _worth(files: int) -> int:
     return max(1, min(os.cpu_count() or 1, 16, files // _PER_WORKER))
 
 
-def _common_size(files: Files, note: Note) -> Size:
+def _common_size(workers: Workers, files: Files, note: Note) -> Size:
     """The size of all images, if it is one and small; else the default."""
     sizes: set[Size] = set()
-    measuring = Task(0, 0, "crop", 0)
-    with Workers(measuring, _worth(len(files.entries))) as workers:
-        for replies in _replies(workers, files, files.entries, measuring):
-            sizes |= {reply.size for reply in replies if not reply.refused}
-            if len(sizes) > 1 or any(max(size) > LARGEST_KEPT for size in sizes):
-                why = "have different sizes" if len(sizes) > 1 else "are large"
-                side = DEFAULT_SIDE
-                note(f"The images {why}: they are brought to {side}x{side}, unless a size is given.")
-                return DEFAULT_SIDE, DEFAULT_SIDE
+    for replies in _replies(workers, files, files.entries, Task(0, 0, "crop", 0)):
+        sizes |= {reply.size for reply in replies if not reply.refused}
+        if len(sizes) > 1 or any(max(size) > LARGEST_KEPT for size in sizes):
+            why, side = "have different sizes" if len(sizes) > 1 else "are large", DEFAULT_SIDE
+            note(f"The images {why}: they are brought to {side}x{side}, unless a size is given.")
+            return side, side
     return sizes.pop() if sizes else (DEFAULT_SIDE, DEFAULT_SIDE)
 
 

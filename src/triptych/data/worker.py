@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
 from typing import IO, Any, NamedTuple, Self
 
@@ -66,18 +67,17 @@ def perform(task: Task, data: bytes) -> Reply:
 
 
 class Workers:
-    """Child processes for one task; a context."""
+    """So many child processes; a context."""
 
-    def __init__(self, task: Task, count: int | None = None) -> None:
-        self.count = count or max(1, min(os.cpu_count() or 1, 16))
-        self._task = task
+    def __init__(self, count: int) -> None:
+        self.count = count
         self._idle: SimpleQueue[_Child] = SimpleQueue()
         self._threads = ThreadPoolExecutor(self.count)
         self._children: list[_Child] = []
 
     def __enter__(self) -> Self:
         for _ in range(self.count):
-            child = _Child(self._task)
+            child = _Child()
             self._children.append(child)
             self._idle.put(child)
         return self
@@ -87,14 +87,14 @@ class Workers:
             child.stop()
         self._threads.shutdown(cancel_futures=True)
 
-    def map(self, groups: Iterable[Sequence[Callable[[], bytes]]]) -> Iterator[list[Reply]]:
+    def map(self, task: Task, groups: Iterable[Sequence[Callable[[], bytes]]]) -> Iterator[list[Reply]]:
         """A reply for each image of each group, in order; reading one may raise `Refused`.
 
         A group travels in one message, which saves time where files are small.
         """
-        return self._threads.map(self._group, groups)
+        return self._threads.map(partial(self._group, task), groups)
 
-    def _group(self, reads: Sequence[Callable[[], bytes]]) -> list[Reply]:
+    def _group(self, task: Task, reads: Sequence[Callable[[], bytes]]) -> list[Reply]:
         replies, there = [Reply() for _ in reads], dict[int, bytes]()
         for index, read in enumerate(reads):
             try:
@@ -103,35 +103,34 @@ class Workers:
                 replies[index] = Reply(refused=str(reason))
         child = self._idle.get()
         try:
-            for index, reply in zip(there, self._ask(child, list(there.values())), strict=True):
+            for index, reply in zip(there, self._ask(child, task, list(there.values())), strict=True):
                 replies[index] = reply
         finally:
             self._idle.put(child)
         return replies
 
-    def _ask(self, child: _Child, images: list[bytes]) -> list[Reply]:
+    def _ask(self, child: _Child, task: Task, images: list[bytes]) -> list[Reply]:
         """Where a child dies of a group, its images are sent one by one to find the culprit."""
         try:
-            return child.ask(images)
+            return child.ask(task, images)
         except OSError:  # the pipe broke
             child.restart()
         if len(images) == 1:
             return [Reply(refused=f"damaged (the decoder died of it, or took over {MOST_SECONDS} s)")]
-        return [self._ask(child, [image])[0] for image in images]
+        return [self._ask(child, task, [image])[0] for image in images]
 
 
 class _Child:
     """One process and its two pipes."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self) -> None:
         self._process = self._start()
 
-    def ask(self, images: list[bytes]) -> list[Reply]:
+    def ask(self, task: Task, images: list[bytes]) -> list[Reply]:
         """Raises an `OSError` where the child has died."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        _send(self._process.stdin, [len(image) for image in images], b"".join(images))
+        _send(self._process.stdin, [task, [len(image) for image in images]], b"".join(images))
         heads, body = _receive(self._process.stdout)
         pixels = _cut(body, [length for *_, length in heads])
         return [
@@ -154,7 +153,7 @@ class _Child:
     def _start(self) -> subprocess.Popen[bytes]:
         paths = os.pathsep.join(path for path in sys.path if path)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "triptych.data.worker", json.dumps(self._task)],
+            [sys.executable, "-P", "-m", "triptych.data.worker"],
             env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -206,18 +205,17 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     _bound_memory()
     alarm: Callable[[int], int] = getattr(signal, "alarm", lambda seconds: 0)
-    task = Task(*json.loads(sys.argv[1]))
     sys.stdout.buffer.write(_READY)
     sys.stdout.buffer.flush()
     while True:
         try:
-            lengths, body = _receive(sys.stdin.buffer)
+            (task, lengths), body = _receive(sys.stdin.buffer)
         except ConnectionError:
             return
         replies = []
         for data in _cut(body, lengths):
             alarm(MOST_SECONDS)
-            replies.append(perform(task, data))
+            replies.append(perform(Task(*task), data))
             alarm(0)
         heads = [[*reply[:-1], len(reply.pixels)] for reply in replies]
         _send(sys.stdout.buffer, heads, b"".join(reply.pixels for reply in replies))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.chance import Draw
-from triptych.core import NOTHING, Given, Shape
+from triptych.core import NOTHING, Given, Model, Shape
 from triptych.diffusion import levels, samplers
 from triptych.diffusion.samplers import Denoiser, Sampler
 from triptych.diffusion.scaling import Scaling, eps
@@ -28,7 +28,7 @@ SAMPLERS: dict[str, Sampler] = {
 NO_CHANCE = Draw(())  # where nothing is drawn
 
 
-class Diffusion(nn.Module):
+class Diffusion(Model):
     """A denoiser D(y, s) = skip * y + out * net(inp * y, place of s in `table`).
 
     `net` takes (B, C, H, W), (B,) and what is given to (B, C, H, W); `table` (T,) are the levels

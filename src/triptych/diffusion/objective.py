@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from triptych.core import Batch, Stats, Turn
+from triptych.core import Batch, Model, Objective, Stats, Turn
 from triptych.diffusion.model import Diffusion
 from triptych.errors import UsageError
 
 
-class Denoising(nn.Module):
+class Denoising(Objective):
     """Denoising at levels drawn evenly from the model's table (Ho et al. 2020, algorithm 1).
 
     The error of the clean estimate over `out` is the error of the network's own answer. The loss is
@@ -24,7 +24,7 @@ class Denoising(nn.Module):
     The logged `clean` is the mean square error of the clean estimate itself.
     """
 
-    def turns(self, model: nn.Module) -> Sequence[Turn]:
+    def turns(self, model: Model) -> Sequence[Turn]:
         """One turn, "denoise", that moves the whole model."""
         if not isinstance(model, Diffusion):
             raise UsageError(

@@ -61,7 +61,7 @@ class UNet(nn.Module):
         super().__init__()
         if width < 4 or blocks < 1 or min(multipliers, default=0) < 1 or not 0 <= dropout < 1:
             raise UsageError(
-                f"No U-Net has width {width}, multipliers {multipliers}, blocks {blocks} and dropout {dropout}: "
+                f"No U-Net has width {width}, multipliers {multipliers}, blocks {blocks}, dropout {dropout}: "
                 "give a width of at least 4, multipliers and blocks of at least 1, dropout in [0, 1)."
             )
         channels, sides = image_shape[0], ladder(image_shape[1:], len(multipliers))

@@ -1,0 +1,141 @@
+"""Samplers on Gaussian data, whose denoiser is known: the exact result of a finite number of steps.
+
+For x ~ N(0, L) the denoiser is D(y, s) = L / (L + s^2) y, so every sampler is a linear map of the
+first noise and of each draw. A batch of unit impulses, one for each draw, reads the map off.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from triptych.chance import Draw
+from triptych.diffusion.levels import linear, walk
+from triptych.diffusion.samplers import Denoiser, Sampler, Variance, ancestral, ddim, large, small
+
+LAMBDA = 0.25
+
+
+def gaussian(variance: float) -> Denoiser:
+    def denoise(y: Tensor, s: Tensor) -> Tensor:
+        s = s.view(-1, 1, 1, 1)
+        return variance / (variance + s * s) * y
+
+    return denoise
+
+
+class Impulses(Draw):
+    """The k-th draw is 1 for image k and 0 for the others; image 0 is left to the first noise."""
+
+    def __init__(self, draws: int) -> None:
+        super().__init__(range(draws + 1))
+        self.drawn = 0
+
+    def normal(self, *shape: int) -> Tensor:
+        self.drawn += 1
+        return self.only(self.drawn, shape)
+
+    def only(self, image: int, shape: tuple[int, ...] = (1, 1, 1)) -> Tensor:
+        unit = torch.zeros(len(self), *shape, dtype=torch.float64)
+        unit[image] = 1
+        return unit
+
+
+def variance_of(sampler: Sampler, levels: Tensor, start: float, variance: float = LAMBDA) -> float:
+    """The variance of what comes out where N(0, start) goes in."""
+    draw = Impulses(len(levels) - 1)
+    response = sampler(gaussian(variance), draw.only(0), levels, draw).flatten()
+    return float(start * response[0] ** 2 + response[1:].square().sum())
+
+
+def with_variance(rule: Variance) -> Sampler:
+    return lambda denoise, y, levels, draw: ancestral(denoise, y, levels, draw, rule)
+
+
+def test_ddim_takes_euler_s_steps() -> None:
+    """S1: each step multiplies by (L + s t) / (L + s^2)."""
+    levels = walk(linear(), 37)
+    exact = math.prod((LAMBDA + s * t) / (LAMBDA + s * s) for s, t in pairwise(levels.tolist()))
+    y = torch.ones(2, 1, 1, 1, dtype=torch.float64)
+    torch.testing.assert_close(ddim(gaussian(LAMBDA), y, levels, Draw(())), exact * y, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("steps", [1, 5, 50])
+def test_even_angles_lose_a_cosine_a_step(steps: int) -> None:
+    """S3: unit variance, x_t = cos(a) x + sin(a) n: the spread is cos(top / N)^N."""
+    top = math.pi / 2 - 1e-3
+    levels = torch.linspace(top, 0, steps + 1, dtype=torch.float64).tan()
+    spread = variance_of(ddim, levels, start=1 + float(levels[0]) ** 2, variance=1.0) ** 0.5
+    assert spread == pytest.approx(math.cos(top / steps) ** steps, rel=1e-12)
+    if steps == 50:
+        assert spread == pytest.approx(0.9756239, abs=5e-5)
+
+
+@pytest.mark.parametrize(("rule", "exact"), [(small, 0.9845008), (large, 1.0030083)])
+def test_a_thousand_ancestral_steps(rule: Variance, exact: float) -> None:
+    """S4: the variance of samples over the data's, with each of the paper's two variances."""
+    levels = walk(linear(), 1000)
+    found = variance_of(with_variance(rule), levels, start=1 + float(levels[0]) ** 2)
+    assert found / LAMBDA == pytest.approx(exact, abs=6e-8)
+
+
+def test_the_best_variance_is_exact() -> None:
+    """S4: with the posterior's whole variance, each step lands on the true marginal."""
+
+    def best(s: float, t: float) -> float:
+        return small(s, t) + (1 - t * t / (s * s)) ** 2 * LAMBDA * s * s / (LAMBDA + s * s)
+
+    levels = walk(linear(), 100)[:-1]
+    found = variance_of(with_variance(best), levels, start=LAMBDA + float(levels[0]) ** 2)
+    assert found == pytest.approx(LAMBDA + float(levels[-1]) ** 2, rel=1e-12)
+
+
+def in_x(alphas_bar: tuple[float, float], x_t: float, clean: float) -> tuple[float, float, float]:
+    """Equation 7 of Ho et al. (2020) as it is printed: mean, small and large variance of x_s given x_t."""
+    bar, before = alphas_bar
+    alpha = bar / before
+    mean = (before**0.5 * (1 - alpha) * clean + alpha**0.5 * (1 - before) * x_t) / (1 - bar)
+    return mean, (1 - before) / (1 - bar) * (1 - alpha), 1 - alpha
+
+
+@pytest.mark.parametrize("step", [1, 10, 500, 999])
+def test_one_ancestral_step_is_the_paper_s(step: int) -> None:
+    s, t = linear()[[step, step - 1]].tolist()
+    bars = 1 / (1 + s * s), 1 / (1 + t * t)
+    y, clean = 0.7, -0.4
+    mean, least, most = in_x(bars, y * bars[0] ** 0.5, clean)
+    still = Impulses(1)
+    still.only = lambda image, shape=(1, 1, 1): torch.zeros(2, *shape, dtype=torch.float64)  # type: ignore[method-assign]
+    levels = torch.tensor([s, t], dtype=torch.float64)
+    start = torch.full((2, 1, 1, 1), y, dtype=torch.float64)
+    found = ancestral(lambda y, s: torch.full_like(y, clean), start, levels, still)
+    assert found[0].item() == pytest.approx(mean / bars[1] ** 0.5, rel=1e-9)
+    assert small(s, t) == pytest.approx(least / bars[1], rel=1e-9)
+    assert large(s, t) == pytest.approx(most / bars[1], rel=1e-9)
+
+
+def test_eta_leads_from_ddim_to_ancestral() -> None:
+    levels, y = walk(linear(), 20), torch.ones(3, 1, 2, 2, dtype=torch.float64)
+    denoise = gaussian(LAMBDA)
+    nothing = ddim(denoise, y, levels, Draw(()), eta=0.0)  # would fail if it drew anything
+    assert torch.equal(nothing, ddim(denoise, y, levels, Draw([1, 2, 3])))
+    all_of_it = ddim(denoise, y, levels, Draw([1, 2, 3]), eta=1.0)
+    torch.testing.assert_close(
+        all_of_it, ancestral(denoise, y, levels, Draw([1, 2, 3])), rtol=1e-12, atol=1e-12
+    )
+    half = ddim(denoise, y, levels, Draw([1, 2, 3]), eta=0.5)
+    assert not torch.allclose(half, nothing)
+    assert not torch.allclose(half, all_of_it)
+
+
+def test_a_known_image_is_found() -> None:
+    """D4: where the data are one point, every sampler ends on it."""
+    point = torch.randn(1, 3, 4, 4, dtype=torch.float64)
+    y = 100 * torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    for sampler in (ddim, ancestral, with_variance(large)):
+        found = sampler(lambda y, s: point.expand_as(y), y, walk(linear(), 10), Draw([0, 1]))
+        torch.testing.assert_close(found, point.expand_as(y), rtol=0, atol=1e-12)

@@ -1,0 +1,64 @@
+"""What networks answer is one thing in several coordinates: truths D1 and D8, in float64."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from triptych.diffusion.scaling import Scaling, eps, velocity
+
+D = 5
+
+
+class Truth(NamedTuple):
+    """Everything about x_t = alpha x + sigma n for x ~ N(mean, cov), by conditional expectation."""
+
+    x_t: Tensor
+    clean: Tensor
+    noise: Tensor
+    score: Tensor
+    alpha: float
+    sigma: float
+
+
+@pytest.fixture(params=[0.01, 0.3, 1.0, 7.0, 150.0], ids=str)
+def truth(request: pytest.FixtureRequest) -> Truth:
+    s: float = request.param
+    chance = torch.Generator().manual_seed(0)
+    root = torch.randn(D, D, generator=chance, dtype=torch.float64)
+    mean, x_t = torch.randn(2, D, generator=chance, dtype=torch.float64)
+    cov, unit = root @ root.T / D, torch.eye(D, dtype=torch.float64)
+    alpha = (1 + s * s) ** -0.5
+    sigma = s * alpha
+    pull = torch.linalg.solve(alpha**2 * cov + sigma**2 * unit, x_t - alpha * mean)
+    return Truth(x_t, mean + alpha * cov @ pull, sigma * pull, -pull, alpha, sigma)
+
+
+def answers(truth: Truth) -> dict[Scaling, Tensor]:
+    return {eps: truth.noise, velocity: truth.alpha * truth.noise - truth.sigma * truth.clean}
+
+
+@pytest.mark.parametrize("scaling", [eps, velocity])
+def test_the_ideal_answer_gives_the_ideal_estimate(scaling: Scaling, truth: Truth) -> None:
+    s = torch.tensor([truth.sigma / truth.alpha], dtype=torch.float64)
+    y = truth.x_t / truth.alpha
+    skip, out, inp = scaling(s)
+    torch.testing.assert_close(inp * y, truth.x_t, rtol=1e-12, atol=1e-12)
+    clean = skip * y + out * answers(truth)[scaling]
+    torch.testing.assert_close(clean, truth.clean, rtol=1e-12, atol=1e-12 * max(1.0, s.item()))
+    score = (truth.alpha * clean - truth.x_t) / truth.sigma**2  # Tweedie's formula
+    torch.testing.assert_close(score, truth.score, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("scaling", [eps, velocity])
+def test_the_error_over_out_is_the_error_of_the_answer(scaling: Scaling, truth: Truth) -> None:
+    s = torch.tensor([truth.sigma / truth.alpha], dtype=torch.float64)
+    x, n = torch.randn(2, D, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    target = {eps: n, velocity: truth.alpha * n - truth.sigma * x}[scaling]
+    skip, out, _ = scaling(s)
+    answer = torch.zeros(D, dtype=torch.float64)
+    wrong = skip * (x + s * n) + out * answer - x
+    torch.testing.assert_close(wrong / out, answer - target, rtol=1e-10, atol=1e-10)

@@ -1,0 +1,82 @@
+"""The README's commands and its Python, for real: on a folder of photos, with shorter budgets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_docs import ROOT, blocks
+
+pytestmark = pytest.mark.slow
+
+README = ROOT / "README.md"
+SHORTER = {  # what stands in the README, and what is run here
+    "pip install . && ": "",  # tests/test_install.py installs
+    "compare digits": "compare digits --for 2s",
+    "10min": "5s",
+    "2min": "3s --size 16 --set model.width=16",
+    "200_000": "2_000",
+}
+Run = Callable[..., str]
+
+
+def shortened(text: str) -> str:
+    for long, short in SHORTER.items():
+        text = text.replace(long, short)
+    return text
+
+
+def photos(folder: Path) -> None:
+    """Two classes of mixed sizes, one image with alpha, one broken file."""
+    colours = np.random.default_rng(0).integers(0, 256, (24, 3), dtype=np.uint8)
+    for number, colour in enumerate(colours):
+        place = folder / ("cats" if number % 2 else "dogs")
+        place.mkdir(parents=True, exist_ok=True)
+        image = Image.new("RGB", (72 + 4 * number, 96), tuple(colour.tolist()))
+        image.paste((255, 255, 255), (10, 10, 30 + number, 40))
+        image.save(place / f"{number:02d}.jpg")
+    Image.new("RGBA", (80, 80), (200, 40, 40, 128)).save(folder / "cats" / "glass.png")
+    (folder / "dogs" / "broken.jpg").write_bytes((folder / "dogs" / "00.jpg").read_bytes()[:600])
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run Python in an empty folder; what it says comes back."""
+
+    def call(*words: str) -> str:
+        settings = {**os.environ, "TRIPTYCH_DATA": str(tmp_path / "data")}
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, env=settings, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        return done.stdout + done.stderr
+
+    return call
+
+
+def test_the_first_command(tmp_path: Path, run: Run) -> None:
+    line = shortened(blocks(README)[0]).split()
+    run("-m", *line)
+    assert (tmp_path / "compare-digits" / "report.html").is_file()
+
+
+def test_the_commands(tmp_path: Path, run: Run) -> None:
+    photos(tmp_path / "photos")
+    said = [run("-m", *line.partition("#")[0].split()) for line in shortened(blocks(README)[1]).splitlines()]
+    _, packed, trained, resumed, *_ = said
+    assert "dogs/broken.jpg" in packed
+    assert "64x64x4" in trained
+    assert "Resuming runs/a" in resumed
+    written = ("photos.pack/pack.json", "runs/a/metrics.jsonl", "grid.png", "features.npz", "report/report.html")
+    assert all((tmp_path / name).is_file() for name in written)
+
+
+def test_the_python(run: Run) -> None:
+    [block] = blocks(README, "python")
+    run("-c", shortened(block) + "\nassert features.shape[0] == 1797\nassert batch.images.shape == (64, 1, 8, 8)\n")
