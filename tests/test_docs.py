@@ -15,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import torch
 import yaml
+from test_floors import FLOORS
 
 from triptych import recipe, schema
 from triptych.catalog import MENU
@@ -208,3 +209,10 @@ def test_the_official_files_are_listed() -> None:
 
 def test_the_front_page_lists_every_command() -> None:
     assert all(f"| `triptych {name}" in text_of("index") for name in COMMANDS)
+
+
+def test_every_room_stands_on_its_floor() -> None:
+    """The floors of docs/house.md are those of the imports."""
+    rows = re.findall(r"^\| (\d) \| (.+) \|$", text_of("house"), re.MULTILINE)
+    told = {room: int(floor) for floor, rooms in rows for room in re.findall(r"`(\w+)`", rooms)}
+    assert told == {room: floor for room, floor in FLOORS.items() if not room.startswith("_")}

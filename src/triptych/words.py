@@ -1,4 +1,4 @@
-"""Numbers and lists as people read them: 3.58M parameters, 412 MB, dcgan and vae."""
+"""Numbers and lists as people read them: 3.58M parameters, 412 MB, one, two and three."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _digits(value: float, digits: int) -> str:
 def join(words: list[str] | tuple[str, ...]) -> str:
     """A list as it is spoken.
 
-    >>> join(["dcgan", "vae", "ddpm"])
-    'dcgan, vae and ddpm'
+    >>> join(["one", "two", "three"])
+    'one, two and three'
     """
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -231,6 +231,12 @@ def test_first_of_many_frames(form: str) -> None:
     assert (noted(data, "first of 11 frames") == 20).all()
 
 
+def test_photographs_with_a_second_picture_inside() -> None:
+    first, second = (Image.fromarray(np.full((16, 16, 3), level, np.uint8)) for level in (60, 200))
+    data = encoded(first, "MPO", save_all=True, append_images=[second])
+    assert abs(noted(data, "first of 2 frames").astype(int) - 60).max() < 3
+
+
 def test_large_jpegs_may_be_decoded_smaller_but_say_their_size() -> None:
     data = encoded(np.full((800, 1200, 3), 90, np.uint8), "JPEG")
     decoded = decode(data, at_least=128)

@@ -73,6 +73,14 @@ def test_places_that_are_not_there(where: str, heard: list[str]) -> None:
     assert caught.value.code == 3
 
 
+@pytest.mark.parametrize("where", ["", "x" * 300, "nul\0"])
+def test_names_that_cannot_be(where: str, heard: list[str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no data set"):
+        open_data(where, note=heard.append)
+    with pytest.raises(UsageError, match="There is no data set"):
+        pack(where, tmp_path / "p.pack", note=heard.append)
+
+
 def test_a_single_file_is_no_data_set(tmp_path: Path, heard: list[str]) -> None:
     (tmp_path / "a.png").write_bytes(encoded(noise(8, 8)))
     with pytest.raises(DataError, match="a single file"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from collections.abc import Callable
 from functools import partial
 
@@ -12,6 +14,7 @@ from image_files import encoded, noise
 from triptych.data import worker
 from triptych.data.decode import Refused
 from triptych.data.worker import Reply, Task, Workers, perform
+from triptych.errors import ResourceError
 
 IMAGES = [noise(8, 8, 3, seed=seed) for seed in range(6)]
 FILES = [encoded(image) for image in IMAGES]
@@ -55,6 +58,28 @@ def test_a_child_that_dies_takes_only_its_file_along(monkeypatch: pytest.MonkeyP
     assert [bool(reply.refused) for reply in replies] == [False, False, True, False, False]
     assert "the decoder died of it" in replies[2].refused
     assert replies[4] == perform(task, FILES[4])
+
+
+def test_leaving_early_ends_every_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = threading.Event()
+
+    def slow() -> bytes:
+        waiting.wait(0.3)
+        return FILES[0]
+
+    def leave(workers: Workers) -> None:
+        next(workers.map(Task(8, 8, "crop", 0), [[slow] for _ in range(20)]))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Workers(2) as workers:
+        leave(workers)
+    assert [child._process.poll() is not None for child in workers._children] == [True, True]
+
+
+def test_a_child_that_cannot_start_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker.sys, "executable", shutil.which("true"))
+    with pytest.raises(ResourceError, match="No process"), Workers(1):
+        pass
 
 
 def kill_for(child: worker._Child, poison: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

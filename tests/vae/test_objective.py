@@ -37,7 +37,8 @@ def test_one_turn_moves_the_whole_model(model: Vae) -> None:
 
 def test_the_loss_is_the_negative_bound(model: Vae) -> None:
     losses, stats = play(Elbo(), model)
-    assert losses.shape == (16,) and losses.requires_grad
+    assert losses.shape == (16,)
+    assert losses.requires_grad
     assert not any(value.requires_grad for value in stats.values())
     nats = stats["reconstruction"] + stats["kl"]
     torch.testing.assert_close(losses.mean(), nats)

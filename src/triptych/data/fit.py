@@ -32,9 +32,14 @@ def check(size: int | Size | None, channels: int | None, fit: str) -> Size | Non
     if channels not in (None, *_KINDS):
         raise UsageError(f"channels is {channels!r}: give 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA).")
     sides = (size, size) if isinstance(size, int) else size
-    if sides is not None and not (len(sides) == 2 and all(1 <= side <= LARGEST_SIDE for side in sides)):
+    if sides is not None and not _possible(sides):
         raise UsageError(f"size is {size!r}: give one side or (height, width), from 1 to {LARGEST_SIDE}.")
-    return sides
+    return None if sides is None else (sides[0], sides[1])
+
+
+def _possible(sides: object) -> bool:
+    whole = isinstance(sides, (tuple, list)) and len(sides) == 2 and all(isinstance(n, int) for n in sides)
+    return whole and all(1 <= side <= LARGEST_SIDE for side in sides)  # type: ignore[attr-defined]
 
 
 def fit_to(pixels: Pixels, size: Size, fit: str = "crop") -> tuple[Pixels, tuple[str, ...]]:

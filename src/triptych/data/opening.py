@@ -105,7 +105,8 @@ def pack(
     same files with the same wishes stays as it is; anything else in its place is a `DataError`.
     """
     wish, out = Wish(check(size, channels, fit), channels, fit), Path(out)
-    files = None if _known(where) or _is_npz(Path(where)) else _files(Path(where))
+    usual = _exists(where) and not _known(where) and not _is_npz(Path(where))
+    files = _files(Path(where)) if usual else None
     if files is not None:
         return pack_files(files, out, wish, note, progress)
     found = _find(where, wish, note, progress)
@@ -132,6 +133,13 @@ def pack(
     return report(out)
 
 
+def _exists(where: str | Path) -> bool:
+    try:
+        return bool(str(where)) and Path(where).exists()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def _is_npz(path: Path) -> bool:
     return path.suffix.lower() == ".npz" and path.is_file()
 
@@ -145,7 +153,7 @@ def _find(where: str | Path, wish: Wish, note: Note, progress: Progress) -> _Fou
     if _known(where):
         return _Found(*open_named(str(where), progress), str(where))
     path = Path(where)
-    if not path.exists():
+    if not _exists(where):
         _missing(str(where))
     if packed.is_pack(path):
         opened = packed.open_pack(path)
@@ -172,7 +180,8 @@ def _missing(where: str) -> None:
         raise DataError(
             f"{shown(where)} does not exist: give a folder, a zip, an .npz, a pack or a known name."
         )
-    raise UsageError(f"There is no data set, file or folder {shown(where)!r}: {nearest(where.lower(), NAMED)}")
+    hint = nearest(where.lower(), NAMED)
+    raise UsageError(f"There is no data set, file or folder {shown(where)!r}: {hint}")
 
 
 def _packed(files: Files, wish: Wish, note: Note, progress: Progress) -> _Found:

@@ -94,13 +94,12 @@ class Stream:
 
 def moved(images: Tensor, flips: Tensor, shifts: Tensor) -> Tensor:
     """Images (B, C, H, W) mirrored where `flips` (B,) and moved by `shifts` (B, 2), the border reflected."""
-    batch, channels, height, width = images.shape
+    _, channels, height, width = images.shape
     rows = _reflected(torch.arange(height, device=images.device) - shifts[:, :1], height)  # (B, H)
     columns = _reflected(torch.arange(width, device=images.device) - shifts[:, 1:], width)  # (B, W)
     columns = torch.where(flips[:, None], width - 1 - columns, columns)
-    which = torch.arange(batch, device=images.device)[:, None, None, None]
-    layer = torch.arange(channels, device=images.device)[None, :, None, None]
-    return images[which, layer, rows[:, None, :, None], columns[:, None, None, :]]
+    places = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)  # (B, H * W)
+    return images.flatten(2).gather(2, places[:, None].expand(-1, channels, -1)).view_as(images)
 
 
 def _reflected(places: Tensor, size: int) -> Tensor:

@@ -74,15 +74,20 @@ class Workers:
         self._idle: SimpleQueue[_Child] = SimpleQueue()
         self._threads = ThreadPoolExecutor(self.count)
         self._children: list[_Child] = []
+        self._closed = False
 
     def __enter__(self) -> Self:
-        for _ in range(self.count):
-            child = _Child()
-            self._children.append(child)
-            self._idle.put(child)
+        try:
+            for _ in range(self.count):
+                self._children.append(_Child())
+                self._idle.put(self._children[-1])
+        except ResourceError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._closed = True
         for child in self._children:
             child.stop()
         self._threads.shutdown(cancel_futures=True)
@@ -113,7 +118,9 @@ class Workers:
         """Where a child dies of a group, its images are sent one by one to find the culprit."""
         try:
             return child.ask(task, images)
-        except OSError:  # the pipe broke
+        except (OSError, ValueError):  # the pipe broke, or was closed
+            if self._closed:
+                raise
             child.restart()
         if len(images) == 1:
             return [Reply(refused=f"damaged (the decoder died of it, or took over {MOST_SECONDS} s)")]
@@ -124,7 +131,7 @@ class _Child:
     """One process and its two pipes."""
 
     def __init__(self) -> None:
-        self._process = self._start()
+        self._process = _started()
 
     def ask(self, task: Task, images: list[bytes]) -> list[Reply]:
         """Raises an `OSError` where the child has died."""
@@ -140,31 +147,35 @@ class _Child:
 
     def restart(self) -> None:
         self.stop()
-        self._process = self._start()
+        self._process = _started()
 
     def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):  # a broken pipe cannot be flushed
-                assert pipe is not None
-                pipe.close()
+        _stop(self._process)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        paths = os.pathsep.join(path for path in sys.path if path)
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "triptych.data.worker"],
-            env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        assert process.stdout is not None
-        if process.stdout.read(len(_READY)) != _READY:
-            process.kill()
-            process.wait()
-            raise ResourceError("No process to decode images could be started: is the memory full?")
-        return process
+
+def _started() -> subprocess.Popen[bytes]:
+    paths = os.pathsep.join(path for path in sys.path if path)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "triptych.data.worker"],
+        env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    if process.stdout.read(len(_READY)) != _READY:
+        _stop(process)
+        raise ResourceError("No process to decode images could be started: is the memory full?")
+    return process
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):  # a broken pipe cannot be flushed
+            assert pipe is not None
+            pipe.close()
 
 
 def _send(pipe: IO[bytes], head: list[Any], body: bytes) -> None:

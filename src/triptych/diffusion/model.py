@@ -32,7 +32,8 @@ class Diffusion(Model):
     """A denoiser D(y, s) = skip * y + out * net(inp * y, place of s in `table`).
 
     `net` takes (B, C, H, W), (B,) and what is given to (B, C, H, W); `table` (T,) are the levels
-    that it is trained on, rising. With `classes`, every call needs given["labels"] (B,).
+    that it is trained on, rising. With `classes`, given["labels"] (B,) asks for one of them for each
+    image; without labels an image may be of any.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Diffusion(Model):
 
         `sampler` is one of `SAMPLERS`; `steps` is how often the network is asked. Estimates of the
         clean image are kept in [-bound, bound], as Ho et al. do. Raises a `UsageError` for a sampler
-        or a number of steps that there is not, and for labels that are missing or no class.
+        or a number of steps that there is not, and for labels that are no class.
         """
         if sampler not in SAMPLERS:
             raise UsageError(f"There is no sampler {sampler!r}; {nearest(sampler, SAMPLERS)}")
@@ -89,8 +90,8 @@ class Diffusion(Model):
 
     def _denoiser(self, images: int, given: Given, bound: float) -> Denoiser:
         """`denoise` with what is given, its answers within bounds."""
-        if self.classes:
-            labels = given.get("labels", torch.empty(0))
+        if self.classes and "labels" in given:
+            labels = given["labels"]
             if labels.shape != (images,) or labels.min() < 0 or labels.max() >= self.classes:
                 raise UsageError(
                     f"This model takes labels: give one from 0 to {self.classes - 1} for each image."

@@ -21,8 +21,16 @@ class Denoising(Objective):
 
     The error of the clean estimate over `out` is the error of the network's own answer. The loss is
     its mean square over the pixels: where the answer is the noise, the paper's simple loss (14).
-    The logged `clean` is the mean square error of the clean estimate itself.
+    The logged `clean` is the mean square error of the clean estimate itself. A share `label_dropout`
+    of the labels is hidden, so that the model knows images of any class too (Ho and Salimans 2022,
+    arXiv:2207.12598, algorithm 1).
     """
+
+    def __init__(self, label_dropout: float = 0.1) -> None:
+        super().__init__()
+        if not 0 <= label_dropout <= 1:
+            raise UsageError(f"label_dropout is {label_dropout}; give a share from 0 to 1.")
+        self.label_dropout = label_dropout
 
     def turns(self, model: Model) -> Sequence[Turn]:
         """One turn, "denoise", that moves the whole model."""
@@ -37,6 +45,14 @@ class Denoising(Objective):
         x = batch.images  # (B, C, H, W)
         s = model.table[torch.randint(len(model.table), (len(x),), device=x.device)]  # (B,)
         y = x + s.view(-1, 1, 1, 1) * torch.randn_like(x)
-        wrong = (model.denoise(y, s, batch.given) - x).flatten(1)  # (B, C*H*W)
+        wrong = (model.denoise(y, s, self._with_gaps(batch.given)) - x).flatten(1)  # (B, C*H*W)
         error = wrong / model.scaling(s).out[:, None]
         return error.square().mean(1), {"clean": wrong.detach().square().mean()}
+
+    def _with_gaps(self, given: Given) -> Given:
+        """What is given, with some labels replaced by -1, the unknown class."""
+        if "labels" not in given:
+            return given
+        labels = given["labels"]  # (B,)
+        hidden = torch.rand(labels.shape, device=labels.device) < self.label_dropout
+        return {**given, "labels": labels.masked_fill(hidden, -1)}

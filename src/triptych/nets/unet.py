@@ -44,8 +44,8 @@ class UNet(nn.Module):
 
     There are as many sizes of features as `multipliers` of `width`, fewer where a side would fall
     under `SMALLEST`; self-attention is at the sizes in `attention` and in the middle. Where there
-    are `classes`, `given["labels"]` (B,) is embedded and added to the level. The last layer starts
-    at zero, and so does the output.
+    are `classes`, `given["labels"]` (B,), if it is there, is embedded and added to the level. The last
+    layer starts at zero, and so does the output.
     """
 
     def __init__(
@@ -109,11 +109,14 @@ class UNet(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Noise levels (B,), and labels where there are classes, to vectors (B, D)."""
+    """Noise levels (B,), and labels where there are classes and any are given, to vectors (B, D).
+
+    The label -1 says that an image's class is not known; it adds nothing.
+    """
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
-        self.label = nn.Embedding(classes, 4 * width) if classes else None
+        self.label = nn.Embedding(1 + classes, 4 * width, padding_idx=0) if classes else None
         self.first, self.second = dense(2 * (width // 2), 4 * width), dense(4 * width, 4 * width)
         self.rates: Tensor
         rates = torch.exp(-math.log(10_000) * torch.arange(width // 2) / (width // 2))
@@ -123,8 +126,8 @@ class Embedding(nn.Module):
         angles = level[:, None] * self.rates  # (B, width / 2)
         e = torch.cat([angles.sin(), angles.cos()], 1)  # (B, width), Vaswani et al. (2017), section 3.5
         e = self.second(F.silu(self.first(e)))  # (B, D)
-        if self.label is not None:
-            e = e + self.label(given["labels"])
+        if self.label is not None and "labels" in given:
+            e = e + self.label(given["labels"] + 1)
         return F.silu(e)
 
 

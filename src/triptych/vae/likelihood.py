@@ -33,8 +33,8 @@ def logistic(x: Tensor, location: Tensor, scale: Tensor) -> Tensor:
     """
     scale = scale * (math.sqrt(3) / math.pi)
     below, above = _edges(x, location, scale)
-    inside = (-torch.expm1(-STEP / scale)).log()
-    return _open_ends(x, logsigmoid(-below), logsigmoid(above), logsigmoid(-below) + logsigmoid(above) + inside)
+    top, bottom = logsigmoid(-below), logsigmoid(above)
+    return _open_ends(x, top, bottom, top + bottom + (-torch.expm1(-STEP / scale)).log())
 
 
 def gaussian(x: Tensor, location: Tensor, scale: Tensor) -> Tensor:

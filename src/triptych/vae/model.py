@@ -108,7 +108,7 @@ def vae(
     """
     if min(latent, hidden) < 1 or not 0 <= dropout < 1:
         raise UsageError(
-            f"A vae has latent {latent}, hidden {hidden}, dropout {dropout}: give 1 or more, 1 or more, [0, 1)."
+            f"latent is {latent}, hidden {hidden}, dropout {dropout}: give 1 or more, 1 or more, [0, 1)."
         )
 
     def activation() -> nn.Module:
@@ -116,6 +116,7 @@ def vae(
 
     down = ConvEncoder(image_shape, width, norm=False, activation=activation, core=core)
     up = ConvDecoder(hidden, image_shape, width, norm=False, activation=activation, core=core)
-    encoder = nn.Sequential(down, nn.Linear(down.features, hidden), activation(), nn.Linear(hidden, 2 * latent))
+    to_hidden, to_posterior = nn.Linear(down.features, hidden), nn.Linear(hidden, 2 * latent)
+    encoder = nn.Sequential(down, to_hidden, activation(), to_posterior)
     decoder = nn.Sequential(nn.Linear(latent, hidden), activation(), up)
     return Vae(image_shape, latent, encoder, decoder, noise)

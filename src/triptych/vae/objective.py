@@ -40,7 +40,7 @@ class Elbo(Objective):
     def turns(self, model: Model) -> Sequence[Turn]:
         """One turn, "bound", that moves the whole model."""
         if not isinstance(model, Vae):
-            raise UsageError(f"This objective bounds the likelihood of a vae, not of a {type(model).__name__}.")
+            raise UsageError(f"This objective bounds the likelihood of a vae, not of {type(model).__name__}.")
         return [Turn("bound", list(model.parameters()), partial(self._loss, model))]
 
     def _loss(self, model: Vae, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
