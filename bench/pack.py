@@ -49,9 +49,8 @@ def packed(what: str, folder: Path, out: Path) -> None:
     seconds, worked = time.perf_counter() - start, processor_time() - worked
     shape = "x".join(str(side) for side in report.image_shape)
     rate = report.images / seconds
-    print(
-        f"pack {what}: {report.images:,} images of {shape} in {seconds:.1f} s ({worked:.1f} s of processor time), {rate:,.0f}/s"
-    )
+    took = f"{seconds:.1f} s ({worked:.1f} s of processor time), {rate:,.0f} images/s"
+    print(f"pack {what}: {report.images:,} images of {shape} in {took}")
 
 
 def processor_time() -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from triptych.commands.train import train
 from triptych.screen import Screen
 
@@ -35,7 +36,15 @@ def quiet() -> Screen:
 def train_tiny(tmp_path: Path) -> Callable[..., Any]:
     """Train a shrunken model of the catalogue on digits for so many steps."""
 
-    def run(name: str, steps: int, out: str | Path = "run", *, data: Any = "digits", changes: tuple[str, ...] = (), **how: Any) -> Any:
+    def run(
+        name: str,
+        steps: int,
+        out: str | Path = "run",
+        *,
+        data: Any = "digits",
+        changes: tuple[str, ...] = (),
+        **how: Any,
+    ) -> Any:
         settings = [*TINY[name], f"batch={BATCH}", *changes]
         folder = Path(out) if Path(out).is_absolute() else tmp_path / out
         return train(name, data, out=str(folder), images=steps * BATCH, set=settings, screen=Screen(quiet=True), **how)

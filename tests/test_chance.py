@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from triptych.chance import Draw, generator, key, reseed
 
 

@@ -103,7 +103,7 @@ def test_a_child_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(["models"]) == (1, {"error": "its process ended with exit code 1 and no result."})
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stop_reaches_the_child_and_it_saves(tmp_path: Path, number: int) -> None:
     name = PAIR[0]
     words = ["compare", "digits", "--models", name, "--for", "60s", "-o", str(tmp_path / "report")]

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 import triptych
 from conftest import TINY
-from PIL import Image
 from triptych import chance, recipe, schema
 from triptych.cli import main
 from triptych.core import Batch, Encodes, Model, Scores
 from triptych.devices import autocast
 from triptych.errors import UsageError
-from triptych.sampling import generate
 from triptych.pixels import to_float
+from triptych.sampling import generate
 from triptych.training.ema import Ema
 from triptych.training.loop import train
 from triptych.training.state import Cast, State
@@ -29,7 +30,9 @@ SHAPES = [(1, 8, 8), (2, 13, 37), (3, 32, 32), (4, 24, 64), (3, 9, 8), (4, 33, 3
 LARGE = [(3, 128, 128), (1, 128, 8), (2, 64, 128)]
 
 
-def built(name: str, shape: tuple[int, int, int], classes: int = 0, changes: tuple[str, ...] = ()) -> tuple[Cast, list[Any], dict[str, Any]]:
+def built(
+    name: str, shape: tuple[int, int, int], classes: int = 0, changes: tuple[str, ...] = ()
+) -> tuple[Cast, list[Any], dict[str, Any]]:
     """A shrunken model of the catalogue with all that trains it."""
     tree = schema.complete(recipe.read(name, "x", None, [*TINY[name], *changes]))
     facts = {"image_shape": shape, "classes": classes}
@@ -53,7 +56,9 @@ class Same:
 def play(cast: Cast, turns: list[Any], stream: Any, steps: int) -> list[dict[str, float]]:
     noted: list[dict[str, float]] = []
     note = lambda name, stats: noted.append({f"{name}/{k}": float(v) for k, v in stats.items()})  # noqa: E731
-    train(cast, turns, stream, State(seed=0), lambda s: s.steps >= steps, [], note, lambda: autocast(torch.device("cpu")))
+    train(
+        cast, turns, stream, State(seed=0), lambda s: s.steps >= steps, [], note, lambda: autocast(torch.device("cpu"))
+    )
     return noted
 
 

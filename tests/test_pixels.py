@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from triptych.pixels import grid, to_float, to_uint8, write_png
 
 
@@ -41,7 +42,9 @@ def test_values_outside_are_clamped_and_halves_rounded() -> None:
     assert to_uint8(x).flatten().tolist() == [0, 255, 0, 1]
 
 
-@pytest.mark.parametrize(("count", "columns", "shape"), [(1, None, (1, 52, 52)), (5, 3, (1, 102, 152)), (64, 8, (1, 402, 402))])
+@pytest.mark.parametrize(
+    ("count", "columns", "shape"), [(1, None, (1, 52, 52)), (5, 3, (1, 102, 152)), (64, 8, (1, 402, 402))]
+)
 def test_grid(count: int, columns: int | None, shape: tuple[int, ...]) -> None:
     images = torch.arange(count, dtype=torch.uint8).view(count, 1, 1, 1).expand(count, 1, 8, 8)
     picture = grid(images, columns)

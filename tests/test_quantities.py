@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from triptych.errors import UsageError
 from triptych.quantities import clock, count, seconds, size
 
@@ -21,7 +22,8 @@ def test_count_refuses(text: int | str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "span"), [(90, 90), ("90s", 90), ("10min", 600), ("1h30m", 5400), ("1.5h", 5400), ("2d", 172800), (0.5, 0.5)]
+    ("text", "span"),
+    [(90, 90), ("90s", 90), ("10min", 600), ("1h30m", 5400), ("1.5h", 5400), ("2d", 172800), (0.5, 0.5)],
 )
 def test_seconds(text: float | str, span: float) -> None:
     assert seconds(text, "--for") == span

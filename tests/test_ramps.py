@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from triptych.ramps import always, cosine, inverse_root, warm_up
 
 

@@ -6,6 +6,7 @@ import pathlib
 
 import pytest
 import yaml
+
 from triptych import recipe, schema
 from triptych.catalog import FAMILIES, MENU, ONE_OF_EACH
 from triptych.core import abilities

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from triptych import store
 from triptych.cli import main
 from triptych.errors import CheckpointError, ResourceError

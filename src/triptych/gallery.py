@@ -35,7 +35,7 @@ def sink(path: Path, images: int, first_seed: int) -> Sink:
     if path.is_dir() or not ending:
         return Folder(path, first_seed)
     if ending == ".png" and images > MOST_IN_GRID:
-        raise UsageError(f"-o {path}: a grid holds at most {MOST_IN_GRID} images; give a folder or an .npz for {images}.")
+        raise UsageError(f"-o {path}: a grid holds at most {MOST_IN_GRID} images; give a folder or an .npz.")
     if ending not in (".png", ".npz"):
         raise UsageError(f"-o {path}: give a name that ends in .png (a grid) or .npz (an array), or a folder's name.")
     return (Grid if ending == ".png" else Array)(path)
@@ -47,7 +47,7 @@ class Folder:
     def __init__(self, path: Path, first_seed: int) -> None:
         strangers = sorted(e.name for e in path.iterdir() if not e.name.startswith("seed-")) if path.is_dir() else []
         if strangers:
-            raise UsageError(f"{path} holds other files, such as {strangers[0]!r}; give an empty or a new folder to -o.")
+            raise UsageError(f"{path} holds other files, such as {strangers[0]!r}; give an empty folder to -o.")
         self.path, self._next = path, first_seed
         _folder(path)
 

@@ -48,7 +48,7 @@ def size(value: int | str | tuple[int, int], name: str) -> tuple[int, int]:
 
 def clock(span: float) -> str:
     """A span of time for reading: 5 s, 3 min 20 s, 2 h 05 min."""
-    whole = int(round(span))
+    whole = round(span)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

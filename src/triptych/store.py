@@ -128,7 +128,7 @@ def locate(path: str | Path) -> Path:
     found = checkpoints(path)
     if not found:
         what = "holds no checkpoint yet" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"{path} {what}; give a run folder of 'triptych train', or one of the folders in its at/.")
+        raise CheckpointError(f"{path} {what}; give a run folder of 'triptych train', or a folder of its at/.")
     return found[-1]
 
 
@@ -155,7 +155,7 @@ def load(path: str | Path, device: Any = "cpu") -> Model:
         model.load_state_dict(_tensors(checkpoint / "model.safetensors"))
     except (KeyError, TypeError, RuntimeError) as error:
         detail = " ".join(str(error).split())
-        raise CheckpointError(f"{checkpoint} is not a checkpoint of this version: {detail}. {_way_out(checkpoint)}") from error
+        raise CheckpointError(f"{checkpoint} does not fit this version: {detail}. {_way_out(checkpoint)}") from error
     model.recipe = tree
     return model.eval().requires_grad_(False).to(pick(str(device)))
 
@@ -184,7 +184,7 @@ def _manifest(checkpoint: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["format"] > FORMAT:
-            raise CheckpointError(f"{path} was written by triptych {manifest['triptych']}; install that version or newer.")
+            raise CheckpointError(f"{path} was written by triptych {manifest['triptych']}; install that version.")
         return dict(manifest["files"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is missing or is no manifest. {_way_out(checkpoint)}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -113,13 +115,26 @@ def test_overfits_one_batch() -> None:
     assert history[-1] < history[0] / 4
 
 
-def test_the_scale_keeps_half_a_step_when_all_images_are_one() -> None:
-    x = torch.zeros(4, *SMALL)
+def test_the_scale_never_falls_below_half_a_step() -> None:
     model = tiny(SMALL)
-    history = fit(model, x, 100, 0.1)
-    scale = float(model.scale().detach().min())
-    assert STEP / 2 <= scale < 3 * STEP
-    assert all(torch.isfinite(torch.tensor(history)))
+    torch.nn.init.constant_(model.log_scale, -100)
+    assert float(model.scale().detach()) == pytest.approx(STEP / 2)
+    history = fit(model, images(4, SMALL), 8, 3e-3)
+    assert all(map(math.isfinite, history))
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_the_scale_learns_how_far_off_the_decoder_is() -> None:
+    model, x = tiny(SMALL), images(64, SMALL)
+    torch.nn.init.zeros_(model.decoder[-1].layers[-1].weight)  # the decoder says 0 for every pixel
+    (turn,) = Elbo().turns(model)
+    optimiser = torch.optim.Adam([model.log_scale], 0.1)
+    for step in range(60):
+        turn.loss(Batch(x), step)[0].mean().backward()
+        optimiser.step()
+        model.zero_grad()
+    spread = float(x.std())  # uniform values: a logistic that fits them is a little narrower
+    assert 0.7 * spread < float(model.scale().detach()) < 1.3 * spread
 
 
 def test_a_posterior_far_out_stays_finite() -> None:

@@ -88,7 +88,9 @@ def _source(images: Any, net: Model, screen: Screen) -> Source:
     return open_data(str(images), size=(height, width), channels=channels, fit=fit, note=screen.say).everything
 
 
-def _features(net: Encodes, device: Any, source: Source, size: int, first: int | None, screen: Screen) -> tuple[Any, Any]:
+def _features(
+    net: Encodes, device: Any, source: Source, size: int, first: int | None, screen: Screen
+) -> tuple[Any, Any]:
     """Features (N, D) float32, and labels (N,) or nothing."""
     import torch
 

@@ -18,8 +18,12 @@ def pack(
     data: Annotated[str, Flag("a folder or zip of images, an .npz, a pack, or a data set's name")],
     out: Annotated[str, Flag("the pack to write, such as photos.pack")],
     *,
-    size: Annotated[int | str | None, Flag("64 or 48x64 (height x width) (default: as they are, or 64)", metavar="PIXELS")] = None,
-    channels: Annotated[int | str | None, Flag("1 grey, 2 grey+alpha, 3 RGB, 4 RGBA (default: as the data)", metavar="N")] = None,
+    size: Annotated[
+        int | str | None, Flag("64 or 48x64, height x width (default: as they are)", metavar="PIXELS")
+    ] = None,
+    channels: Annotated[
+        int | str | None, Flag("1 grey, 2 with alpha, 3 RGB, 4 RGBA (default: all)", metavar="N")
+    ] = None,
     fit: Annotated[str, Flag("crop, pad or stretch images of another shape", metavar="HOW")] = "crop",
     screen: Screen = SCREEN,
 ) -> PackReport:
@@ -48,14 +52,16 @@ def _tell(report: PackReport, screen: Screen) -> None:
     channels, height, width = report.image_shape
     if report.converted:
         fates = Counter(note for _, note in report.converted)
-        screen.table(("converted", "files", "such as"), [(n, c, _first(report.converted, n)) for n, c in fates.most_common()])
+        rows = [(note, number, _first(report.converted, note)) for note, number in fates.most_common()]
+        screen.table(("converted", "files", "such as"), rows)
     if report.refused:
         shown = report.refused[:FILES_SHOWN]
         screen.table(("refused", "why"), shown)
         if len(report.refused) > len(shown):
             screen.say(f"and {len(report.refused) - len(shown):,} more, listed in {report.path}/pack.json")
     classes = f" in {len(report.class_names)} classes" if report.class_names else ""
-    screen.say(f"{report.path}: {report.count:,} images of {height}x{width}x{channels}{classes}, {len(report.refused):,} refused.")
+    what = f"{report.count:,} images of {height}x{width}x{channels}{classes}"
+    screen.say(f"{report.path}: {what}, {len(report.refused):,} refused.")
 
 
 def _first(pairs: tuple[tuple[str, str], ...], note: str) -> str:

@@ -30,7 +30,9 @@ def sample(
     *,
     n: Annotated[int | str, Flag("how many images", ("-n", "--images"), "N")] = 64,
     seed: Annotated[int | str, Flag("the first image's seed; image i has seed + i", metavar="N")] = 0,
-    out: Annotated[str, Flag("x.png: one grid; x.npz: uint8 NHWC under 'images'; else a folder", ("-o", "--out"), "PATH")] = "grid.png",
+    out: Annotated[
+        str, Flag("x.png: one grid; x.npz: uint8 NHWC under 'images'; else a folder", ("-o", "--out"), "PATH")
+    ] = "grid.png",
     labels: Annotated[str | None, Flag("classes in turn, by name or number: cat,dog or 0,1", metavar="A,B")] = None,
     batch: Annotated[int | str, Flag("images made at once; changes speed and memory only", metavar="N")] = 64,
     sampler: Annotated[str | None, Flag("the way of sampling, for models with a choice", metavar="NAME")] = None,
@@ -44,8 +46,8 @@ def sample(
 
     from triptych.devices import pick
     from triptych.gallery import sink
-    from triptych.sampling import generate
     from triptych.quantities import count
+    from triptych.sampling import generate
     from triptych.store import load
 
     number, first = count(n, "-n", 1, MOST), count(seed, "--seed", 0)

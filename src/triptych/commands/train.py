@@ -47,7 +47,8 @@ def train(
     seed: Annotated[int | str, Flag("decides first weights, order and noise", metavar="N")] = 0,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
     set: Annotated[
-        Iterable[str] | Mapping[str, Any], Flag("change a value of the recipe, such as model.width=96", many=True, metavar="KEY=VALUE")
+        Iterable[str] | Mapping[str, Any],
+        Flag("change a value of the recipe, such as model.width=96", many=True, metavar="KEY=VALUE"),
     ] = (),
     recipe: Annotated[str | None, Flag("a YAML file laid over the model's recipe", metavar="FILE")] = None,
     size: Annotated[int | str | None, Flag("bring images to 64 or 48x64 (height x width)", metavar="PIXELS")] = None,
@@ -65,9 +66,10 @@ def train(
     """
     from pathlib import Path
 
+    from triptych.play import play
     from triptych.quantities import count, seconds
     from triptych.quantities import size as sides
-    from triptych.run import Budget, Wishes, opened, play
+    from triptych.run import Budget, Wishes, opened
 
     budget = Budget.of(images, for_)
     show, save = seconds(show_every, "--show-every"), seconds(save_every, "--save-every")

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from triptych.core import Batch, Model, Objective, Stats, Turn
+from triptych.core import Batch, Given, Model, Objective, Stats, Turn
 from triptych.diffusion.model import Diffusion
 from triptych.errors import UsageError
 

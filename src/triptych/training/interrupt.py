@@ -11,7 +11,7 @@ from types import FrameType
 from triptych.errors import TriptychError
 
 
-class Stopped(TriptychError):
+class Stopped(TriptychError):  # noqa: N818 - it is an end, not an error
     """The run was asked to stop; it is saved, and the message says how to go on."""
 
     def __init__(self, message: str, number: int) -> None:

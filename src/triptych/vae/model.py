@@ -32,9 +32,7 @@ class Vae(Model):
 
     classes = 0
 
-    def __init__(
-        self, image_shape: Shape, latent: int, encoder: nn.Module, decoder: nn.Module, noise: Noise
-    ) -> None:
+    def __init__(self, image_shape: Shape, latent: int, encoder: nn.Module, decoder: nn.Module, noise: Noise) -> None:
         super().__init__()
         self.image_shape = image_shape
         self.latent_shape = (latent,)
@@ -107,9 +105,7 @@ def vae(
     activation of both sides, for data sets so small that the bound on new images suffers.
     """
     if min(latent, hidden) < 1 or not 0 <= dropout < 1:
-        raise UsageError(
-            f"latent is {latent}, hidden {hidden}, dropout {dropout}: give 1 or more, 1 or more, [0, 1)."
-        )
+        raise UsageError(f"latent is {latent}, hidden {hidden}, dropout {dropout}: give 1 or more, 1 or more, [0, 1).")
 
     def activation() -> nn.Module:
         return nn.Sequential(nn.SiLU(), nn.Dropout(dropout)) if dropout else nn.SiLU()

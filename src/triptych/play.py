@@ -1,0 +1,124 @@
+"""Playing a run: the loop with its chores, the progress line, grids of samples and checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from triptych import devices, store
+from triptych.errors import NumericsError
+from triptych.pixels import grid, write_png
+from triptych.quantities import clock
+from triptych.run import Budget, Run
+from triptych.sampling import generate
+from triptych.screen import Line
+from triptych.training.holdout import Holdout
+from triptych.training.interrupt import Stopped, Wish, listening
+from triptych.training.logbook import Logbook
+from triptych.training.loop import train
+from triptych.training.state import State
+
+SHOWN = 64  # images of a grid, at seeds 0 to 63
+
+
+class Chores:
+    """What is done beside training: the progress line, grids of samples, checkpoints."""
+
+    def __init__(self, run: Run, logbook: Logbook, show_every: float, save_every: float) -> None:
+        self.run, self.logbook = run, logbook
+        self.grid: Path | None = None
+        self.checkpoint: Path | None = None
+        self._show_every, self._save_every = show_every, save_every
+        self._shown = self._saved = run.state.seconds
+        self._drawn = 0.0
+        self._rate = (time.perf_counter(), run.state.seen, 0.0)
+
+    def __call__(self, state: State) -> None:
+        if state.seconds - self._shown >= self._show_every:
+            self.show(state)
+        if state.seconds - self._saved >= self._save_every:
+            self.save(state)
+
+    def show(self, state: State) -> None:
+        """A grid at fixed seeds from the shown model; drawn less often where drawing is slow."""
+        start = time.perf_counter()
+        images = torch.cat([batch.images for batch in generate(self.run.cast.shown, range(SHOWN))])
+        self.grid = write_png(grid(images, 8), self.run.folder / "samples" / f"{state.seen:012d}.png")
+        self._show_every = max(self._show_every, 10 * (time.perf_counter() - start))
+        self._shown = state.seconds
+
+    def save(self, state: State) -> None:
+        """A checkpoint; weights that are not finite are never written."""
+        if not self.run.cast.finite():
+            raise NumericsError(
+                f"A weight is no longer a finite number after {state.seen} images; the last checkpoint is good. "
+                "Lower the learning rate or clip the gradients (--set optimisers.NAME.clip=1)."
+            )
+        self.logbook.park(state)
+        tensors = {"model": self.run.cast.shown.state_dict(), "state": self.run.cast.tensors()}
+        self.checkpoint = store.save(self.run.folder, state.seen, self.run.tree, tensors, state.as_dict())
+        self._saved = state.seconds
+
+    def report_to(self, line: Line, budget: Budget) -> Callable[[State], None]:
+        """The chore of the progress line: images seen, images/s, the loss of each turn."""
+
+        def chore(state: State) -> None:
+            now = time.perf_counter()
+            then, seen, _ = self._rate
+            if now - self._drawn < 0.25:
+                return
+            self._drawn = now
+            if now - then > 2:
+                self._rate = (now, state.seen, (state.seen - seen) / (now - then))
+            rate = self._rate[2] or (state.seen - seen) / max(now - then, 1e-9)
+            latest = self.logbook.latest.items()
+            losses = [f"{name.removesuffix('/loss')} {value:.3g}" for name, value in latest if name.endswith("/loss")]
+            text = " · ".join([f"{state.seen:,} images", f"{rate:,.0f}/s", *losses])
+            line(state.seconds if budget.seconds else state.seen, text)
+
+        return chore
+
+
+def play(run: Run, budget: Budget, show_every: float, save_every: float, writers: tuple[Any, ...] = ()) -> Chores:
+    """Train until the budget is spent or somebody asks to stop; the last state is always saved.
+
+    Raises `Stopped` (exit code 130 or 143) after saving when a signal asked for it.
+    """
+    state = run.state
+    logbook = Logbook(run.folder / "metrics.jsonl", state, writers=writers)
+    chores = Chores(run, logbook, show_every, save_every)
+    if budget.spent(state):
+        run.screen.say(
+            f"{run.folder} is finished: {state.seen:,} images in {clock(state.seconds)} of training. "
+            "Give a larger --for or --images to go on."
+        )
+        return chores
+    total = budget.seconds or float(budget.images or 0)
+    with listening() as wish, run.screen.progress(run.name, total) as line:
+        train(
+            run.cast,
+            run.turns,
+            run.stream,
+            state,
+            lambda state: budget.spent(state) or wish.number is not None,
+            [Holdout(run.cast, run.turns, run.splits.validation, run.device, logbook.note), logbook,
+             chores.report_to(line, budget), chores],
+            logbook.note,
+            lambda: devices.autocast(run.device),
+        )  # fmt: skip
+        chores.save(state)
+        chores.show(state)
+    _stop_if_asked(run, wish)
+    return chores
+
+
+def _stop_if_asked(run: Run, wish: Wish) -> None:
+    if wish.number is not None:
+        raise Stopped(
+            f"Stopped after {run.state.seen:,} images and saved in {run.folder}; the same line again goes on.",
+            wish.number,
+        )
