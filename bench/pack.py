@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from triptych.core import Batch
@@ -70,7 +71,8 @@ def saved_as_png(source: ArraySource, folder: Path) -> Path:
 
 
 def reading(path: Path) -> None:
-    """Time shuffled batches: uint8 mapped from the pack's file, and the float batches that training sees."""
+    """Time shuffled batches on one thread: uint8 from the mapped file, and the floats that training sees."""
+    torch.set_num_threads(1)
     source = open_pack(path).source
     order = np.random.default_rng(0).permutation(len(source))
     batches = [order[start : start + BATCH].tolist() for start in range(0, len(order) - BATCH, BATCH)]

@@ -81,9 +81,7 @@ def test_the_page_stands_alone(report: Report) -> None:
     assert "https://" not in text
     assert "@import" not in text
     assert "url(" not in text
-    links = [
-        value for _, attributes in page.tags for name, value in attributes.items() if name in ("src", "href")
-    ]
+    links = [value for _, attributes in page.tags for name, value in attributes.items() if name in ("src", "href")]
     assert links
     assert all(value and value.startswith(("data:image/png;base64,", "#")) for value in links)
     assert any("default-src 'none'" in (meta.get("content") or "") for meta in page.of("meta"))
@@ -166,8 +164,7 @@ def test_a_curve_keeps_its_frame_and_its_last_value() -> None:
 
 def test_curves_leave_out_what_says_nothing() -> None:
     lines = [
-        {"seen": 1.0 * i, "a/flat": 2.0, "a/broken": math.nan, "a/x": 1.0 * i, "a/loss": -1.0 * i}
-        for i in (1, 2, 3)
+        {"seen": 1.0 * i, "a/flat": 2.0, "a/broken": math.nan, "a/x": 1.0 * i, "a/loss": -1.0 * i} for i in (1, 2, 3)
     ]
     assert [curve.name for curve in curves(lines)] == ["loss", "x"]
     assert curves([]) == []

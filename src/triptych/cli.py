@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, NoReturn, get_args, get_type_hints
 
 from triptych import __version__
@@ -97,7 +98,7 @@ def parser_of(name: str, command: Callable[..., Any]) -> argparse.ArgumentParser
     """The flags of one command, read from its signature."""
     parser = Parser(prog=f"triptych {name}", description=inspect.getdoc(command), allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    hints = get_type_hints(command, include_extras=True)
+    hints = parameter_types(command)
     for parameter in inspect.signature(command).parameters.values():
         marks = [mark for mark in get_args(hints[parameter.name]) if isinstance(mark, Flag)]
         if marks:
@@ -105,6 +106,13 @@ def parser_of(name: str, command: Callable[..., Any]) -> argparse.ArgumentParser
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress, no sentences")
     return parser
+
+
+def parameter_types(command: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of the parameters alone: what a command returns may not be imported yet."""
+    written = {name: text for name, text in command.__annotations__.items() if name != "return"}
+    names = vars(sys.modules[command.__module__])
+    return get_type_hints(SimpleNamespace(__annotations__=written), names, include_extras=True)
 
 
 def add_flag(parser: argparse.ArgumentParser, parameter: inspect.Parameter, flag: Flag) -> None:

@@ -111,7 +111,8 @@ def play(run: Run, budget: Budget, show_every: float, save_every: float, writers
             lambda: devices.autocast(run.device),
         )  # fmt: skip
         chores.save(state)
-        chores.show(state)
+        if wish.number is None:  # nobody waits for a picture
+            chores.show(state)
     _stop_if_asked(run, wish)
     return chores
 

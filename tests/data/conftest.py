@@ -30,9 +30,7 @@ def photos(tmp_path: Path) -> Callable[..., Path]:
         for number, (label, count) in enumerate(classes.items()):
             (root / label).mkdir(parents=True, exist_ok=True)
             for index in range(count):
-                (root / label / f"{index:04d}.png").write_bytes(
-                    encoded(noise(*shape, seed=1000 * number + index))
-                )
+                (root / label / f"{index:04d}.png").write_bytes(encoded(noise(*shape, seed=1000 * number + index)))
         return root
 
     return make

@@ -125,20 +125,14 @@ def palette(**options: Any) -> bytes:
 
 
 def test_palette() -> None:
-    np.testing.assert_array_equal(
-        noted(palette(), "palette to RGB")[0], [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
-    )
+    np.testing.assert_array_equal(noted(palette(), "palette to RGB")[0], [[255, 0, 0], [0, 255, 0], [0, 0, 255]])
     pixels = noted(palette(transparency=b"\x80\x00\xff"), "palette to RGBA")
     np.testing.assert_array_equal(pixels[0], [[255, 0, 0, 128], [0, 0, 0, 0], [0, 0, 255, 255]])
 
 
 def test_transparent_levels() -> None:
-    grey = raw_png(
-        4, 1, 2, 0, bytes([0b00011011]), tRNS=struct.pack(">H", 2)
-    )  # levels 0 1 2 3, of which 2 is clear
-    np.testing.assert_array_equal(
-        noted(grey, "transparent grey")[0], [[0, 255], [85, 255], [0, 0], [255, 255]]
-    )
+    grey = raw_png(4, 1, 2, 0, bytes([0b00011011]), tRNS=struct.pack(">H", 2))  # levels 0 1 2 3, of which 2 is clear
+    np.testing.assert_array_equal(noted(grey, "transparent grey")[0], [[0, 255], [85, 255], [0, 0], [255, 255]])
     colour = raw_png(2, 1, 8, 2, bytes([1, 2, 3, 4, 5, 6]), tRNS=struct.pack(">HHH", 4, 5, 6))
     np.testing.assert_array_equal(noted(colour, "transparent colour")[0], [[1, 2, 3, 255], [0, 0, 0, 0]])
     deep = raw_png(2, 1, 16, 0, struct.pack(">HH", 65535, 257), tRNS=struct.pack(">H", 257))
@@ -162,9 +156,7 @@ def test_cmyk_in_its_three_ways_of_storing() -> None:
     plain = plain[:at] + plain[at + 2 + int.from_bytes(plain[at + 2 : at + 4], "big") :]
     assert b"Adobe" not in plain
     np.testing.assert_allclose(noted(plain, "CMYK to RGB")[8, 8], red, atol=4)
-    luma, blue, red_shift = (
-        Image.new("RGB", (1, 1), (0, 255, 255)).convert("YCbCr").getpixel((0, 0))
-    )  # of the inks
+    luma, blue, red_shift = Image.new("RGB", (1, 1), (0, 255, 255)).convert("YCbCr").getpixel((0, 0))  # of the inks
     ycck = bytearray(encoded(ImageChops.invert(inks(luma, blue, red_shift, 255)), "JPEG", quality=95))
     ycck[ycck.index(b"Adobe") + 11] = 2
     np.testing.assert_allclose(noted(bytes(ycck), "CMYK to RGB")[8, 8], red, atol=6)
@@ -180,9 +172,7 @@ def test_colour_profiles() -> None:
     red = np.full((4, 4, 3), (255, 0, 0), np.uint8)
     assert decode(encoded(red, icc_profile=srgb)).notes == ()
     swapped = srgb.replace(b"rXYZ", b"????", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"????", b"gXYZ", 1)
-    swapped = swapped.replace("sRGB".encode("utf-16-be"), "odd!".encode("utf-16-be")).replace(
-        b"sRGB", b"odd!"
-    )
+    swapped = swapped.replace("sRGB".encode("utf-16-be"), "odd!".encode("utf-16-be")).replace(b"sRGB", b"odd!")
     pixels = noted(encoded(red, icc_profile=swapped), "'odd! built-in' to sRGB")
     np.testing.assert_allclose(pixels[0, 0], [0, 255, 0], atol=3)
     np.testing.assert_array_equal(noted(encoded(red, icc_profile=b"nonsense"), "profile ignored"), red)
@@ -217,9 +207,7 @@ def test_orientation_is_applied_once(form: str, orientation: int) -> None:
     data = encoded(stored, form, exif=exif, **({"lossless": True} if form == "WEBP" else {}))
     decoded, wanted = decode(data), TURNS[orientation](stored)
     assert decoded.size == measure(data) == wanted.shape
-    np.testing.assert_allclose(
-        decoded.pixels[..., 0].astype(int), wanted.astype(int), atol=8 if form == "JPEG" else 0
-    )
+    np.testing.assert_allclose(decoded.pixels[..., 0].astype(int), wanted.astype(int), atol=8 if form == "JPEG" else 0)
     assert ("EXIF rotation applied" in decoded.notes) == (orientation != 1)
 
 

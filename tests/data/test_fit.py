@@ -32,9 +32,7 @@ def test_every_size_and_channel_count(fit: str, channels: int, size: tuple[int, 
 
 
 def test_crop_keeps_the_middle() -> None:
-    image = np.repeat(
-        np.arange(0, 120, 2, dtype=np.uint8)[None, :, None], 20, axis=0
-    )  # 20x60, brighter to the right
+    image = np.repeat(np.arange(0, 120, 2, dtype=np.uint8)[None, :, None], 20, axis=0)  # 20x60, brighter to the right
     pixels, _ = fit_to(image, (10, 10), "crop")
     np.testing.assert_allclose(pixels[5, :, 0], np.arange(41, 79, 4), atol=1)
 
@@ -101,9 +99,7 @@ def test_channel_conversions(present: int, wanted: int) -> None:
 def wanted_of(image: Any, wanted: int) -> Any:
     """The same by an independent way: floats, one step at a time."""
     present, x = image.shape[2], image.astype(float)
-    colour, alpha = (
-        (x[..., :-1], x[..., -1:]) if present in (2, 4) else (x, np.full((*x.shape[:2], 1), 255.0))
-    )
+    colour, alpha = (x[..., :-1], x[..., -1:]) if present in (2, 4) else (x, np.full((*x.shape[:2], 1), 255.0))
     if wanted in (1, 3):
         colour = np.rint(colour * alpha / 255 + 255 * (1 - alpha / 255))
     if wanted < 3 and colour.shape[2] == 3:
@@ -113,9 +109,7 @@ def wanted_of(image: Any, wanted: int) -> Any:
     return np.concatenate([colour, alpha], axis=2) if wanted in (2, 4) else colour
 
 
-@pytest.mark.parametrize(
-    "size", [0, -1, 4097, 10**12, (8,), (8, 0), (8, 8, 8), "64", 8.5, (8, 8.5), float("nan")]
-)
+@pytest.mark.parametrize("size", [0, -1, 4097, 10**12, (8,), (8, 0), (8, 8, 8), "64", 8.5, (8, 8.5), float("nan")])
 def test_impossible_sizes(size: Any) -> None:
     with pytest.raises(UsageError, match="size"):
         check(size, None, "crop")

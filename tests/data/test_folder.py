@@ -83,9 +83,7 @@ def test_a_thousand_levels(tmp_path: Path) -> None:
         os.rmdir(level)
 
 
-def test_files_that_change_after_the_listing_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_change_after_the_listing_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("grown.png", "gone.png", "swapped.png", "same.png", "large.png"):
         (tmp_path / name).write_bytes(PNG)
     files = Folder(tmp_path)
@@ -129,11 +127,7 @@ def test_members_that_lead_out_are_skipped_and_nothing_is_written(tmp_path: Path
         "back\\slash.png",
         "a//b.png",
     ]
-    files = Zip(
-        archive(
-            tmp_path / "evil.zip", {**dict.fromkeys(evil, PNG), "./a/./good.png": PNG, ".hidden.png": PNG}
-        )
-    )
+    files = Zip(archive(tmp_path / "evil.zip", {**dict.fromkeys(evil, PNG), "./a/./good.png": PNG, ".hidden.png": PNG}))
     assert names(files) == ["a/good.png"]
     assert sorted(name for name, _ in files.skipped) == sorted(evil)
     assert files.read(files.entries[0]) == PNG
@@ -209,9 +203,7 @@ def test_lying_and_damaged_members_are_refused(tmp_path: Path) -> None:
     assert files.read(files.entries[1]) == PNG
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"no zip"]
-)
+@pytest.mark.parametrize("spoil", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"no zip"])
 def test_what_is_no_zip(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
     path = archive(tmp_path / "a.zip", {"a.png": PNG})
     path.write_bytes(spoil(path.read_bytes()))

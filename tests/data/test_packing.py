@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -79,9 +82,7 @@ def test_each_file_has_its_line(tmp_path: Path) -> None:
     }
     assert dict(report.refused)["e-empty.png"] == "an empty file"
     assert report.sizes == (("8x8", 4), ("4x4", 1))
-    channels = [
-        image[3].unique().tolist() for image in open_pack(tmp_path / "p.pack").source.read(range(5)).images
-    ]
+    channels = [image[3].unique().tolist() for image in open_pack(tmp_path / "p.pack").source.read(range(5)).images]
     assert channels == [[255], [255], [255], [255], [9]]
 
 
@@ -89,9 +90,7 @@ def test_each_file_has_its_line(tmp_path: Path) -> None:
     ("shapes", "wanted"),
     [([(8, 8), (8, 8)], 1), ([(8, 8), (8, 8, 3)], 3), ([(8, 8, 2), (8, 8)], 2), ([(8, 8, 2), (8, 8, 3)], 4)],
 )
-def test_channels_are_as_the_data_has_them(
-    shapes: list[tuple[int, ...]], wanted: int, tmp_path: Path
-) -> None:
+def test_channels_are_as_the_data_has_them(shapes: list[tuple[int, ...]], wanted: int, tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     for index, shape in enumerate(shapes):
         (tmp_path / "set" / f"{index}.png").write_bytes(encoded(noise(*shape, seed=index)))
@@ -227,6 +226,55 @@ def test_an_interrupted_run_starts_anew_for_other_wishes(
     assert not any("Going on" in text for text in heard)
 
 
+SCRIPT = """
+import sys, time
+from triptych.data import pack, packing
+packing._PER_WORKER = 10_000
+def report(done, total):
+    print(done, flush=True)
+    time.sleep(30)
+pack(sys.argv[1], sys.argv[2], note=lambda text: None, progress=report)
+"""
+
+
+def stat(number: int) -> list[str]:
+    """State, parent and more of a process; [] where it has ended."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return []
+
+
+def children_of(parent: int) -> list[int]:
+    numbers = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return [number for number in numbers if stat(number)[1:2] == [str(parent)]]
+
+
+def lives(number: int) -> bool:
+    return stat(number)[:1] not in ([], ["Z"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_killed_run_leaves_no_pack_no_process_and_goes_on(photos: Photos, tmp_path: Path, heard: list[str]) -> None:
+    root, out = photos({"cat": 300}, (4, 4)), tmp_path / "p.pack"
+    command = [sys.executable, "-c", SCRIPT, str(root), str(out)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == b"256\n"
+        children = children_of(run.pid)
+        run.kill()
+    assert len(children) == 1
+    until = time.monotonic() + 10
+    while any(lives(child) for child in children) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(lives(child) for child in children)
+    assert not out.exists()
+    assert pack(root, out, note=heard.append).images == 300
+    assert any("Going on after 256" in text for text in heard)
+    assert packed.verify(out) == 300
+
+
 def test_a_journal_that_outruns_its_pixels_is_not_believed(tmp_path: Path) -> None:
     replies = [Reply(size=(2, 2), channels=1, pixels=bytes([index] * 4)) for index in range(3)]
     with spool.Spool(tmp_path, "key", (2, 2)) as first:
@@ -340,6 +388,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "version": (edit(b'"version": 1', b'"version": 2'), "version 2"),
     "foreign": (edit(b"triptych-pack", b"another-pack"), "does not describe a pack"),
     "parts": (edit(b'"digests.npy"', b'"digests.np"'), "parts of it are missing"),
+    "form": (edit(b'"files": {', b'"files": {"x": 3, '), r"pack\.json .*not of the right form"),
+    "class names": (edit(b'"class_names": [', b'"class_names": 3, "x": ['), r"pack\.json .*not of the right form"),
+    "classes": (edit(b'\n  "dog"', b""), r"pack\.json is missing or damaged|labels\.npy"),
     "count": (edit(b'"count": 4', b'"count": 5'), r"instead of uint8 \(5"),
 }
 

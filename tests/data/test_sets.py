@@ -112,9 +112,7 @@ def test_no_member_of_the_archive_is_extracted(small_cifar: tuple[Any, Any]) -> 
     ],
     ids=["missing", "cut", "label"],
 )
-def test_an_archive_that_is_not_what_it_should_be(
-    spoil: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_archive_that_is_not_what_it_should_be(spoil: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = data_folder() / "cifar10"
     folder.mkdir(parents=True)
     cifar(folder / "cifar-10-binary.tar.gz", spoil)
@@ -234,9 +232,7 @@ def test_a_server_without_ranges_starts_again(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("extra", [b"", b"and more"])
-def test_a_file_with_another_hash_is_thrown_away(
-    extra: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_with_another_hash_is_thrown_away(extra: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = noise(500).tobytes()
     remote = Remote("https://example.org/a.bin", len(data), hashlib.sha256(b"another").hexdigest())
     monkeypatch.setattr(fetch, "request", Server(data + extra).request)

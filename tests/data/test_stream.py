@@ -19,9 +19,7 @@ from triptych.pixels import to_float
 
 def numbered(count: int, *shape: int) -> ArraySource:
     """Images that are all of one grey, their number, with their number as label."""
-    images = np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1) * np.ones(
-        (1, *(shape or (1, 8, 8))), np.uint8
-    )
+    images = np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1) * np.ones((1, *(shape or (1, 8, 8))), np.uint8)
     return ArraySource(images, np.arange(count), [str(label) for label in range(count)])
 
 

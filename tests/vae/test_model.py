@@ -133,7 +133,7 @@ def test_the_scale_learns_how_far_off_the_decoder_is() -> None:
         turn.loss(Batch(x), step)[0].mean().backward()
         optimiser.step()
         model.zero_grad()
-    spread = float(x.std())  # uniform values: a logistic that fits them is a little narrower
+    spread = float(x.std())  # of uniform values; a logistic fitted to them has nearly the same
     assert 0.7 * spread < float(model.scale().detach()) < 1.3 * spread
 
 

@@ -42,18 +42,12 @@ def compare(
     for_: Annotated[
         float | str | None, Flag(f"train each for so long (default: {DEFAULT})", ("--for",), "TIME")
     ] = None,
-    images: Annotated[
-        int | str | None, Flag("instead: train each until it saw so many images", metavar="N")
-    ] = None,
+    images: Annotated[int | str | None, Flag("instead: train each until it saw so many images", metavar="N")] = None,
     seed: Annotated[int | str, Flag("decides first weights, order and noise of each", metavar="N")] = 0,
-    out: Annotated[
-        str | None, Flag("the report's folder (default: compare-DATA)", ("-o", "--out"), "FOLDER")
-    ] = None,
+    out: Annotated[str | None, Flag("the report's folder (default: compare-DATA)", ("-o", "--out"), "FOLDER")] = None,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
     samples: Annotated[int | str, Flag("images shown of each model, at seeds 0, 1, ...", metavar="N")] = 64,
-    size: Annotated[
-        int | str | None, Flag("bring images to 64 or 48x64 (height x width)", metavar="PIXELS")
-    ] = None,
+    size: Annotated[int | str | None, Flag("bring images to 64 or 48x64 (height x width)", metavar="PIXELS")] = None,
     set: Annotated[
         Iterable[str],
         Flag("change a value of every recipe, such as batch=64", many=True, metavar="KEY=VALUE"),
@@ -74,9 +68,7 @@ def compare(
     start = quantities.count(seed, "--seed", 0)
     pixels = None if size is None else quantities.size(size, "--size")
     with screen.progress("reading", 1) as line:
-        splits = open_data(
-            data, size=pixels, note=screen.say, progress=lambda done, total: line(done / max(total, 1))
-        )
+        splits = open_data(data, size=pixels, note=screen.say, progress=lambda done, total: line(done / max(total, 1)))
     folder = _folder(out or f"compare-{splits.name}")
     common = [*budget, "--seed", str(start), "--device", device]
     common += [] if size is None else ["--size", str(size)]

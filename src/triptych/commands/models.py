@@ -11,9 +11,7 @@ def models(*, screen: Screen = SCREEN) -> list[About]:
     """List the models: family, parameters (for 32x32 RGB images), what each can do, and its paper."""
     found = [about(name) for name in names()]
     columns = ("model", "family", "parameters", "can", "tuned for", "paper")
-    rows = [
-        (m.name, m.family, short(m.parameters, 2), _words(m.can), _words(m.tuned_for), m.paper) for m in found
-    ]
+    rows = [(m.name, m.family, short(m.parameters, 2), _words(m.can), _words(m.tuned_for), m.paper) for m in found]
     screen.table(columns, rows)
     return found
 

@@ -81,9 +81,7 @@ class ArraySource:
     def fingerprint(self) -> str:
         return fingerprint(self.image_shape, self.digests, self.labels, self.class_names, self.names)
 
-    def refitted(
-        self, size: Size | None, channels: int | None, fit: str
-    ) -> tuple[ArraySource, dict[str, int]]:
+    def refitted(self, size: Size | None, channels: int | None, fit: str) -> tuple[ArraySource, dict[str, int]]:
         """This source in another size and number of channels, in memory; for each note, how many images."""
         present, height, width = self.image_shape
         size, channels = size or (height, width), channels or present
@@ -91,9 +89,7 @@ class ArraySource:
             return self, {}
         total = len(self) * channels * size[0] * size[1]
         if total > MOST_IN_MEMORY:
-            raise DataError(
-                f"{total:,} bytes are too many to convert in memory: pack the images at this size."
-            )
+            raise DataError(f"{total:,} bytes are too many to convert in memory: pack the images at this size.")
         images, counts = np.empty((len(self), channels, *size), np.uint8), dict[str, int]()
         for index, row in enumerate(self._rows):
             pixels, notes = fit_to(np.ascontiguousarray(self._images[row].transpose(1, 2, 0)), size, fit)

@@ -24,9 +24,7 @@ def read_npz(path: Path) -> ArraySource:
         with zipfile.ZipFile(path) as members:
             total = sum(member.file_size for member in members.infolist())
         if total > MOST_IN_MEMORY:
-            raise DataError(
-                f"{where} holds {total:,} bytes, too many to read at once: pack the files themselves."
-            )
+            raise DataError(f"{where} holds {total:,} bytes, too many to read at once: pack the files themselves.")
         with np.load(path, allow_pickle=False) as arrays:
             key = next((key for key in _KEYS if key in arrays), None)
             if key is None:
@@ -62,7 +60,5 @@ def _labels(labels: Any, count: int, where: str) -> Labels:
     wrong = np.nonzero((labels < 0) | (labels >= MOST_CLASSES))[0]
     if len(wrong):
         row = int(wrong[0])
-        raise DataError(
-            f"Label {row} in {where} is {labels[row]}: save numbers from 0 to {MOST_CLASSES - 1:,}."
-        )
+        raise DataError(f"Label {row} in {where} is {labels[row]}: save numbers from 0 to {MOST_CLASSES - 1:,}.")
     return np.asarray(labels, dtype=np.int64)

@@ -177,9 +177,7 @@ def _files(path: Path) -> Files | None:
 
 def _missing(where: str) -> None:
     if re.search(r"[/\\.]", where):
-        raise DataError(
-            f"{shown(where)} does not exist: give a folder, a zip, an .npz, a pack or a known name."
-        )
+        raise DataError(f"{shown(where)} does not exist: give a folder, a zip, an .npz, a pack or a known name.")
     hint = nearest(where.lower(), NAMED)
     raise UsageError(f"There is no data set, file or folder {shown(where)!r}: {hint}")
 

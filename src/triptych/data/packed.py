@@ -80,9 +80,7 @@ def write(folder: Path, contents: Contents, chunks: Iterable[Pixels]) -> None:
         "version": VERSION,
         "count": len(contents.names),
         **says,
-        "fingerprint": fingerprint(
-            contents.image_shape, digests, labels, contents.class_names, contents.names
-        ),
+        "fingerprint": fingerprint(contents.image_shape, digests, labels, contents.class_names, contents.names),
         "files": files,
     }
     _write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
@@ -90,7 +88,13 @@ def write(folder: Path, contents: Contents, chunks: Iterable[Pixels]) -> None:
 
 def open_pack(folder: Path) -> Pack:
     """Open a pack, or raise `DataError` naming the file that is missing or damaged."""
-    manifest = _manifest(folder)
+    try:
+        return _opened(folder, _manifest(folder))
+    except (KeyError, TypeError, AttributeError) as error:  # JSON of another form than ours
+        _damaged(folder / MANIFEST, f"it is not of the right form: {error!r}")
+
+
+def _opened(folder: Path, manifest: dict[str, Any]) -> Pack:
     shape = (manifest["count"], *manifest["image_shape"])
     for name, facts in manifest["files"].items():
         path = folder / os.path.basename(name)
@@ -106,6 +110,8 @@ def open_pack(folder: Path) -> Pack:
     validation = _load(folder / "validation.npy", np.bool_, shape[:1]) if extras["validation.npy"] else None
     names = _json(folder / "names.json")
     source = ArraySource(images, labels, manifest["class_names"], names, digests)
+    if labels is not None and len(labels) and not 0 <= labels.min() <= labels.max() < len(source.class_names):
+        _damaged(folder / "labels.npy", "a label is of no class")
     if len(names) != len(source) or source.fingerprint != manifest["fingerprint"]:
         _damaged(folder / MANIFEST, "it does not belong to the files beside it")
     says = {key: manifest[key] for key in Contents._fields if key in manifest}

@@ -192,9 +192,7 @@ def _require(kept: Sequence[Line], lines: Sequence[Line], files: Files) -> None:
     raise DataError(f"No image in {shown(files.name)} can be used: {listed(reasons) or 'it holds no files'}.")
 
 
-def _contents(
-    files: Files, lines: list[Line], shape: Shape, fit: str, key: str, note: Note
-) -> packed.Contents:
+def _contents(files: Files, lines: list[Line], shape: Shape, fit: str, key: str, note: Note) -> packed.Contents:
     kept = [line for line in lines if not line.refused]
     deeds = [(line.name, (*line.notes, *channel_note(line.channels, shape[0]))) for line in kept]
     names = [line.name for line in kept]

@@ -37,9 +37,7 @@ class Zip:
             raise DataError(f"{shown(str(path))} is not a zip archive that can be read ({error}).") from error
         members = self._zip.infolist()
         if len(members) > MOST_MEMBERS:
-            raise DataError(
-                f"{shown(str(path))} lists {len(members):,} files, over {MOST_MEMBERS:,}: unpack it."
-            )
+            raise DataError(f"{shown(str(path))} lists {len(members):,} files, over {MOST_MEMBERS:,}: unpack it.")
         self._sound(path, members)
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in members:
