@@ -7,6 +7,9 @@ import ast
 import inspect
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -216,3 +219,14 @@ def test_every_room_stands_on_its_floor() -> None:
     rows = re.findall(r"^\| (\d) \| (.+) \|$", text_of("house"), re.MULTILINE)
     told = {room: int(floor) for floor, rooms in rows for room in re.findall(r"`(\w+)`", rooms)}
     assert told == {room: floor for room, floor in FLOORS.items() if not room.startswith("_")}
+
+
+@pytest.mark.slow
+def test_the_site_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    pytest.importorskip("zensical", reason="pip install -e '.[docs]'")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    subprocess.run([sys.executable, "-m", "zensical", "build", "--strict"], cwd=tmp_path, check=True)
+    for page in (tmp_path / "site").rglob("*.html"):
+        loaded = re.findall(r"<(?:link|script|img|iframe)\b[^>]*", page.read_text(encoding="utf-8"))
+        assert not [tag for tag in loaded if re.search(r"(?:src|href)=\"?(?:https?:)?//", tag)], page

@@ -9,7 +9,7 @@ from triptych.flags import Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
-    from triptych.data import PackReport
+    from triptych.data.packing import PackReport
 
 FILES_SHOWN = 20  # of each kind, on screen; the pack's own report lists them all
 
@@ -60,7 +60,7 @@ def _tell(report: PackReport, screen: Screen) -> None:
         if len(report.refused) > len(shown):
             screen.say(f"and {len(report.refused) - len(shown):,} more, listed in {report.path}/pack.json")
     classes = f" in {len(report.class_names)} classes" if report.class_names else ""
-    what = f"{report.count:,} images of {height}x{width}x{channels}{classes}"
+    what = f"{report.images:,} images of {height}x{width}x{channels}{classes}"
     screen.say(f"{report.path}: {what}, {len(report.refused):,} refused.")
 
 
