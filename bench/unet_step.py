@@ -46,20 +46,13 @@ def ours(images: Tensor, tree: dict[str, Any]) -> tuple[Callable[[], None], int]
     """A step of our loop, as the recipe says, and the number of parameters."""
     model, objective = (schema.build(role, tree[role], FACTS) for role in ("model", "objective"))
     turns = objective.turns(model)
-    optimisers = {
-        t.name: schema.build("optimiser", tree["optimisers"][t.name], FACTS)(t.moves) for t in turns
-    }
-    cast, state, stream = (
-        Cast(model, objective, optimisers, Ema(model, **tree["ema"])),
-        State(seed=0),
-        One(images),
-    )
+    optimisers = {t.name: schema.build("optimiser", tree["optimisers"][t.name], FACTS)(t.moves) for t in turns}
+    cast = Cast(model, objective, optimisers, Ema(model, **tree["ema"]))
+    state, stream = State(seed=0), One(images)
 
     def step() -> None:
         goal = state.steps + 1
-        train(
-            cast, turns, stream, state, lambda s: s.steps >= goal, [], lambda *_: None, contextlib.nullcontext
-        )
+        train(cast, turns, stream, state, lambda s: s.steps >= goal, [], lambda *_: None, contextlib.nullcontext)
 
     return step, sum(p.numel() for p in model.parameters())
 
@@ -94,9 +87,7 @@ def theirs(images: Tensor, tree: dict[str, Any]) -> tuple[Callable[[], None], in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="bench.unet_step", description="Our training step beside diffusers'."
-    )
+    parser = argparse.ArgumentParser(prog="bench.unet_step", description="Our training step beside diffusers'.")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)

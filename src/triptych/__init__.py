@@ -13,8 +13,13 @@ first used, so that `import triptych` costs nothing.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
+
+# Threads that spin while they wait take the cores from whoever works: beside other programs a small
+# network then trains up to fifty times slower. Read once, when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 

@@ -124,9 +124,7 @@ def test_eta_leads_from_ddim_to_ancestral() -> None:
     nothing = ddim(denoise, y, levels, Draw(()), eta=0.0)  # would fail if it drew anything
     assert torch.equal(nothing, ddim(denoise, y, levels, Draw([1, 2, 3])))
     all_of_it = ddim(denoise, y, levels, Draw([1, 2, 3]), eta=1.0)
-    torch.testing.assert_close(
-        all_of_it, ancestral(denoise, y, levels, Draw([1, 2, 3])), rtol=1e-12, atol=1e-12
-    )
+    torch.testing.assert_close(all_of_it, ancestral(denoise, y, levels, Draw([1, 2, 3])), rtol=1e-12, atol=1e-12)
     half = ddim(denoise, y, levels, Draw([1, 2, 3]), eta=0.5)
     assert not torch.allclose(half, nothing)
     assert not torch.allclose(half, all_of_it)

@@ -24,9 +24,7 @@ def tiny(shape: Shape = (1, 8, 8), classes: int = 0, width: int = 8, **how: floa
     return awake(UNet(shape, classes, width, blocks=1, **how))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "shape", [(3, 32, 32), (1, 8, 8), (4, 13, 37), (2, 37, 13), (3, 128, 8), (1, 9, 64)], ids=str
-)
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 8, 8), (4, 13, 37), (2, 37, 13), (3, 128, 8), (1, 9, 64)], ids=str)
 def test_any_shape_comes_out_as_it_went_in(shape: Shape) -> None:
     net = tiny(shape)
     x = torch.randn(2, *shape)

@@ -109,7 +109,11 @@ def pack(
     files = _files(Path(where)) if usual else None
     if files is not None:
         return pack_files(files, out, wish, note, progress)
-    found = _find(where, wish, note, progress)
+    return _write(_find(where, wish, note, progress), wish, out)
+
+
+def _write(found: _Found, wish: Wish, out: Path) -> PackReport:
+    """What was opened, as a pack of its own."""
     source, counts = found.source.refitted(*wish)
     key = source.fingerprint
     with claimed(out) as part:
@@ -124,7 +128,7 @@ def pack(
             class_names=source.class_names,
             validation=found.validation,
             made_from=key,
-            fit=fit,
+            fit=wish.fit,
             converted=[(f"{count:,} images", text) for text, count in counts.items()],
         )
         portions = (range(start, min(start + 1024, len(source))) for start in range(0, len(source), 1024))

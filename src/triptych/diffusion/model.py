@@ -36,9 +36,7 @@ class Diffusion(Model):
     image; without labels an image may be of any.
     """
 
-    def __init__(
-        self, net: nn.Module, image_shape: Shape, classes: int, table: Tensor, scaling: Scaling = eps
-    ) -> None:
+    def __init__(self, net: nn.Module, image_shape: Shape, classes: int, table: Tensor, scaling: Scaling = eps) -> None:
         super().__init__()
         self.net, self.scaling = net, scaling
         self.image_shape = self.latent_shape = image_shape
@@ -93,9 +91,7 @@ class Diffusion(Model):
         if self.classes and "labels" in given:
             labels = given["labels"]
             if labels.shape != (images,) or labels.min() < 0 or labels.max() >= self.classes:
-                raise UsageError(
-                    f"This model takes labels: give one from 0 to {self.classes - 1} for each image."
-                )
+                raise UsageError(f"This model takes labels: give one from 0 to {self.classes - 1} for each image.")
         return lambda y, s: self.denoise(y, s, given).clamp(-bound, bound)
 
 

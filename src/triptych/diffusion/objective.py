@@ -35,9 +35,7 @@ class Denoising(Objective):
     def turns(self, model: Model) -> Sequence[Turn]:
         """One turn, "denoise", that moves the whole model."""
         if not isinstance(model, Diffusion):
-            raise UsageError(
-                f"This objective teaches a diffusion model such as ddpm, no {type(model).__name__}."
-            )
+            raise UsageError(f"This objective teaches a diffusion model such as ddpm, no {type(model).__name__}.")
         return [Turn("denoise", list(model.parameters()), partial(self._loss, model))]
 
     def _loss(self, model: Diffusion, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
