@@ -112,9 +112,7 @@ def frechet(a: Pixels, b: Pixels) -> float:
 def neighbours(real: Pixels, fake: Pixels) -> dict[str, float]:
     """Precision, recall and coverage with balls that reach to the k-th neighbour."""
     between = pairwise_distances(real, fake)
-    real_reach, fake_reach = (
-        np.sort(pairwise_distances(points), axis=1)[:, NEIGHBOURS] for points in (real, fake)
-    )
+    real_reach, fake_reach = (np.sort(pairwise_distances(points), axis=1)[:, NEIGHBOURS] for points in (real, fake))
     return {
         "precision": float((between <= real_reach[:, None]).any(axis=0).mean()),
         "recall": float((between <= fake_reach[None, :]).any(axis=1).mean()),

@@ -82,9 +82,7 @@ def test_best_critic_of_two_normals() -> None:
     a, b, s = 1.5, 0.0, 1.0
     linear = lambda x: (a - b) * x / s**2 - (a**2 - b**2) / (2 * s**2)  # noqa: E731
     assert value(linear, (a, s), (b, s)) == pytest.approx(-0.9439527, abs=5e-8)
-    assert value(best_logit((a, s), (b, s)), (a, s), (b, s)) == pytest.approx(
-        value(linear, (a, s), (b, s)), abs=1e-12
-    )
+    assert value(best_logit((a, s), (b, s)), (a, s), (b, s)) == pytest.approx(value(linear, (a, s), (b, s)), abs=1e-12)
 
 
 def test_best_critic_of_equal_and_of_disjoint_data() -> None:

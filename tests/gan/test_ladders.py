@@ -20,9 +20,7 @@ def test_ladders_end_on_the_core(sides: tuple[int, int], core: int) -> None:
     steps = ladder(sides, core)
     assert steps[0] == sides
     assert all(core <= side < 2 * core for side in steps[-1])
-    assert all(
-        n in (2 * m, 2 * m + 1, m) for a, b in itertools.pairwise(steps) for n, m in zip(a, b, strict=True)
-    )
+    assert all(n in (2 * m, 2 * m + 1, m) for a, b in itertools.pairwise(steps) for n, m in zip(a, b, strict=True))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -70,9 +68,7 @@ def test_norm_can_be_left_out() -> None:
     for net in (ConvEncoder((3, 32, 32), 4, norm=False), ConvDecoder(5, (3, 32, 32), 4, norm=False)):
         assert not [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
         assert all(
-            layer.bias is not None
-            for layer in net.modules()
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+            layer.bias is not None for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
         )
 
 

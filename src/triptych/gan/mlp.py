@@ -26,9 +26,7 @@ def mlp_gan(image_shape: Shape, latent: int = 100, widths: tuple[int, ...] = (25
     return Generator(net, image_shape, latent)
 
 
-def mlp_critic(
-    image_shape: Shape, widths: tuple[int, ...] = (1024, 512, 256), dropout: float = 0.3
-) -> nn.Module:
+def mlp_critic(image_shape: Shape, widths: tuple[int, ...] = (1024, 512, 256), dropout: float = 0.3) -> nn.Module:
     """Linear layers with LeakyReLU 0.2 and dropout: (B, C, H, W) -> logits (B,)."""
     if not 0 <= dropout < 1:
         raise UsageError(f"The critic's dropout is {dropout}; give a share from 0 to under 1.")

@@ -120,9 +120,7 @@ class ConvDecoder(nn.Module):
             kernel, stride, rest = _geometry(sides[step - 1], sides[step])
             bias = step == 1 or not norm
             layers.append(activation())
-            layers.append(
-                nn.ConvTranspose2d(channels[step], channels[step - 1], kernel, stride, 1, rest, bias=bias)
-            )
+            layers.append(nn.ConvTranspose2d(channels[step], channels[step - 1], kernel, stride, 1, rest, bias=bias))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
