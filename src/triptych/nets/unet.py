@@ -86,7 +86,7 @@ class UNet(nn.Module):
             attend = attends(sides[step], attention)
             inners = [here] + [outer] * blocks
             self.up.append(nn.ModuleList(stage(inner + skips.pop(), outer, attend) for inner in inners))
-            self.leave.append(Grow(outer, sides[step - 1]) if step else Head(width, channels))
+            self.leave.append(Grow(outer, sides[step - 1]) if step else Head(outer, channels))
             here = outer
 
     def forward(self, x: Tensor, level: Tensor, given: Given = NOTHING) -> Tensor:
