@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
 
 from triptych.errors import ResourceError
+
+SHARED = 256  # pixels above which the CPU's threads share the work
 
 
 def pick(name: str = "auto") -> torch.device:
@@ -28,6 +32,18 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
     """bfloat16 where the hardware multiplies in it (NVIDIA since Ampere), else float32 throughout."""
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+
+
+@contextmanager
+def threads_for(sides: Sequence[int], device: torch.device) -> Iterator[None]:
+    """One CPU thread for images of at most 16x16 px, whose products are too small to be shared."""
+    before = torch.get_num_threads()
+    if device.type == "cpu" and math.prod(sides) <= SHARED:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def synchronise(device: torch.device) -> None:

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from filelock import FileLock, Timeout
+from torch import nn
 
 from triptych import chance, devices, recipe, schema, store
 from triptych.core import Turn
-from triptych.data import Splits, Stream, open_data
+from triptych.data import NAMED, Splits, Stream, open_data
 from triptych.errors import ResourceError, UsageError
 from triptych.quantities import count, seconds
 from triptych.screen import Screen
@@ -83,7 +84,7 @@ class Run:
 
 def tree_of(wishes: Wishes, screen: Screen) -> tuple[dict[str, Any], Splits]:
     """The complete recipe with the facts of the data, and the data."""
-    name = Path(wishes.data).stem
+    name = wishes.data if wishes.data in NAMED else ""
     recipe_tree = schema.complete(recipe.read(wishes.model, name, wishes.file, wishes.changes))
     with screen.progress("reading", 1, keep=False) as line:
         splits = open_data(
@@ -132,7 +133,7 @@ def opened(wishes: Wishes, folder: Path | None, device: str, screen: Screen) -> 
     where = devices.pick(device)
     tree, splits = tree_of(wishes, screen)
     folder = folder or Path("runs") / f"{wishes.model}-{splits.name}"
-    with _locked(folder):
+    with _locked(folder), devices.threads_for(splits.train.image_shape[1:], where):
         claim(folder, tree)
         store.tidy(folder)
         run = build(folder, tree, splits, where, screen)
@@ -147,6 +148,7 @@ def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.devi
     model = schema.build("model", tree["model"], facts).to(device)
     chance.reseed(seed, "objective")
     objective = schema.build("objective", tree["objective"], facts).to(device)
+    _enough(tree["batch"], model, objective)
     turns = list(objective.turns(model))
     moves = {turn.name: list(turn.moves) for turn in turns}
     optimisers = {
@@ -157,6 +159,13 @@ def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.devi
     cast = Cast(model, objective, optimisers, ema)
     stream = Stream(splits.train, seed, tree["batch"], device, **tree["augment"])
     return Run(folder, tree, cast, turns, splits, stream, State(seed), device, screen)
+
+
+def _enough(batch: int, *modules: nn.Module) -> None:
+    """Raise a `UsageError` where batch norm would have one image to take statistics of."""
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
+    if batch == 1 and any(isinstance(part, norms) for module in modules for part in module.modules()):
+        raise UsageError("batch: 1 image is too few for batch norm, which compares images; give 2 or more.")
 
 
 def _resume(run: Run) -> None:

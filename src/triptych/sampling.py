@@ -10,6 +10,7 @@ import torch
 
 from triptych.chance import Draw, generator
 from triptych.core import NOTHING, Batch, Given, Model
+from triptych.devices import threads_for
 from triptych.errors import UsageError, nearest
 from triptych.pixels import to_uint8
 
@@ -38,7 +39,7 @@ def _batches(model: Model, seeds: list[int], given: Given, size: int, how: dict[
         part = {name: value[start : start + size] for name, value in given.items()}
         draw = Draw(seeds[start : start + size], device)
         model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), threads_for(model.image_shape[1:], device):
             x = model.sample(draw, {name: value.to(device) for name, value in part.items()}, **how)
         model.train(was_training)
         yield Batch(to_uint8(x).cpu(), part)

@@ -178,7 +178,8 @@ def _sampler(model: Model) -> str:
     import inspect
 
     choices = inspect.signature(model.sample).parameters.values()
-    return ", ".join(f"{one.name} {one.default}" for one in choices if isinstance(one.default, (str, int)))
+    chosen = {one.name: getattr(model, one.name, one.default) for one in choices}
+    return ", ".join(f"{name} {value}" for name, value in chosen.items() if isinstance(value, (str, int)))
 
 
 def _error(code: int, message: str) -> TriptychError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,8 +52,8 @@ def _tell(report: PackReport, screen: Screen) -> None:
     """The report as tables: how many files met each fate, and which were refused."""
     channels, height, width = report.image_shape
     if report.converted:
-        fates = Counter(note for _, note in report.converted)
-        rows = [(note, number, _first(report.converted, note)) for note, number in fates.most_common()]
+        fates = Counter(_fate(note) for _, note in report.converted)
+        rows = [(fate, number, _first(report.converted, fate)) for fate, number in fates.most_common()]
         screen.table(("converted", "files", "such as"), rows)
     if report.refused:
         shown = report.refused[:FILES_SHOWN]
@@ -64,5 +65,10 @@ def _tell(report: PackReport, screen: Screen) -> None:
     screen.say(f"{report.path}: {what}, {len(report.refused):,} refused.")
 
 
-def _first(pairs: tuple[tuple[str, str], ...], note: str) -> str:
-    return next(file for file, text in pairs if text == note)
+def _fate(note: str) -> str:
+    """A note without the one file's size."""
+    return re.sub(r" from \d+x\d+", "", note)
+
+
+def _first(pairs: tuple[tuple[str, str], ...], fate: str) -> str:
+    return next(file for file, note in pairs if _fate(note) == fate)

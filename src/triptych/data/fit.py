@@ -53,7 +53,7 @@ def fit_to(pixels: Pixels, size: Size, fit: str = "crop") -> tuple[Pixels, tuple
         return _resized(pixels, size), notes
     if fit == "crop":
         scale = max(rows, columns)
-        high, wide = size[0] / scale, size[1] / scale
+        high, wide = min(size[0] / scale, height), min(size[1] / scale, width)
         left, top = (width - wide) / 2, (height - high) / 2
         return _resized(pixels, size, (left, top, left + wide, top + high)), notes
     scale = min(rows, columns)

@@ -32,13 +32,22 @@ class Diffusion(Model):
     """A denoiser D(y, s) = skip * y + out * net(inp * y, place of s in `table`).
 
     `net` takes (B, C, H, W), (B,) and what is given to (B, C, H, W); `table` (T,) are the levels
-    that it is trained on, rising. With `classes`, given["labels"] (B,) asks for one of them for each
-    image; without labels an image may be of any.
+    that it is trained on, rising; `sampler` makes images where none is asked for by name. With
+    `classes`, given["labels"] (B,) asks for one of them for each image; without labels an image may
+    be of any.
     """
 
-    def __init__(self, net: nn.Module, image_shape: Shape, classes: int, table: Tensor, scaling: Scaling = eps) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        image_shape: Shape,
+        classes: int,
+        table: Tensor,
+        scaling: Scaling = eps,
+        sampler: str = "ddim",
+    ) -> None:
         super().__init__()
-        self.net, self.scaling = net, scaling
+        self.net, self.scaling, self.sampler = net, scaling, _known(sampler)
         self.image_shape = self.latent_shape = image_shape
         self.classes = classes
         self.table: Tensor
@@ -52,19 +61,18 @@ class Diffusion(Model):
 
     @torch.no_grad()
     def sample(
-        self, draw: Draw, given: Given = NOTHING, sampler: str = "ddim", steps: int = 50, bound: float = 1.0
+        self, draw: Draw, given: Given = NOTHING, sampler: str | None = None, steps: int = 50, bound: float = 1.0
     ) -> Tensor:
         """New images (B, C, H, W), one for each generator of `draw`.
 
-        `sampler` is one of `SAMPLERS`; `steps` is how often the network is asked. Estimates of the
-        clean image are kept in [-bound, bound], as Ho et al. do. Raises a `UsageError` for a sampler
-        or a number of steps that there is not, and for labels that are no class.
+        `sampler` is one of `SAMPLERS` (default: the model's own); `steps` is how often the network is
+        asked. Estimates of the clean image are kept in [-bound, bound], as Ho et al. do. Raises a
+        `UsageError` for a sampler or a number of steps that there is not, and for labels that are no class.
         """
-        if sampler not in SAMPLERS:
-            raise UsageError(f"There is no sampler {sampler!r}; {nearest(sampler, SAMPLERS)}")
+        walk_down = SAMPLERS[_known(sampler or self.sampler)]
         down = levels.walk(self.table, steps)
         z = draw.normal(*self.latent_shape).to(self.table.dtype)
-        return SAMPLERS[sampler](self._denoiser(len(z), given, bound), z * self._spread(), down, draw)
+        return walk_down(self._denoiser(len(z), given, bound), z * self._spread(), down, draw)
 
     @torch.no_grad()
     def decode(self, z: Tensor, given: Given = NOTHING, steps: int = 50, bound: float = 1.0) -> Tensor:
@@ -95,6 +103,12 @@ class Diffusion(Model):
         return lambda y, s: self.denoise(y, s, given).clamp(-bound, bound)
 
 
+def _known(sampler: str) -> str:
+    if sampler not in SAMPLERS:
+        raise UsageError(f"There is no sampler {sampler!r}; {nearest(sampler, SAMPLERS)}")
+    return sampler
+
+
 def ddpm(
     image_shape: Shape,
     classes: int,
@@ -105,15 +119,16 @@ def ddpm(
     dropout: float = 0.1,
     conditional: bool = False,
     steps: int = 1000,
+    sampler: str = "ddim",
 ) -> Diffusion:
     """Denoising diffusion probabilistic models (Ho, Jain and Abbeel 2020, arXiv:2006.11239).
 
     The paper's network for 32x32 images is that of `width` 128; 64 is a quarter of it. `conditional`
-    models take a label for each image. Raises a `UsageError` for values that make no network, and
-    for a conditional model of images without classes.
+    models take a label for each image; `sampler` is how images are made unless asked otherwise. Raises
+    a `UsageError` for values that make no network, and for a conditional model of images without classes.
     """
     if conditional and not classes:
         raise UsageError("The images have no classes: sort them into folders or set model.conditional=false.")
     classes = classes if conditional else 0
     net = UNet(image_shape, classes, width, multipliers, blocks, attention, dropout)
-    return Diffusion(net, image_shape, classes, levels.linear(steps))
+    return Diffusion(net, image_shape, classes, levels.linear(steps), sampler=sampler)
