@@ -68,7 +68,7 @@ def check_labels(given: Given, images: int, classes: int) -> None:
         return
     labels = given["labels"]
     if not classes:
-        raise UsageError("This model takes no labels; sample it without, or train one with model.conditional=true.")
+        raise UsageError("This model takes no labels; sample it without.")
     if labels.shape != (images,) or labels.is_floating_point():
         raise UsageError(f"labels have shape {tuple(labels.shape)}: give one whole number for each of {images} images.")
     if images and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
