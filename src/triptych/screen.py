@@ -63,7 +63,7 @@ class Screen:
 
         Unless it is to `keep`, the bar goes away when the work is done.
         """
-        if self.quiet:
+        if self.quiet or not (keep or self.console.is_terminal):
             yield lambda done, text="": None
             return
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

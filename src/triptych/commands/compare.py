@@ -67,7 +67,7 @@ def compare(
     shown = quantities.count(samples, "--samples", 1, 1024)
     start = quantities.count(seed, "--seed", 0)
     pixels = None if size is None else quantities.size(size, "--size")
-    with screen.progress("reading", 1) as line:
+    with screen.progress("reading", 1, keep=False) as line:
         splits = open_data(data, size=pixels, note=screen.say, progress=lambda done, total: line(done / max(total, 1)))
     folder = _folder(out or f"compare-{splits.name}")
     common = [*budget, "--seed", str(start), "--device", device]
