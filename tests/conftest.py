@@ -9,16 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from tiny import BATCH, TINY
 from triptych.commands.train import train
 from triptych.screen import Screen
-
-TINY = {  # the one override that shrinks each model of the catalogue
-    "mlp-gan": ["model.latent=8"],
-    "dcgan": ["model.width=4", "objective.critic.width=4", "model.latent=8"],
-    "vae": ["model.width=4", "model.latent=4"],
-    "ddpm": ["model.width=8", "model.blocks=1"],
-}
-BATCH = 16
 
 
 @pytest.fixture(autouse=True, scope="session")

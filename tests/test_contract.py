@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import triptych
-from conftest import TINY
+from tiny import TINY
 from triptych import chance, recipe, schema
 from triptych.cli import main
 from triptych.core import Batch, Encodes, Model, Scores

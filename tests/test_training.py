@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from conftest import BATCH, TINY
+from tiny import BATCH, TINY
 from triptych import recipe
 from triptych.core import Batch, Turn
 from triptych.errors import NumericsError, UsageError

@@ -1,0 +1,11 @@
+"""The one override that shrinks each model of the catalogue, and the batch that goes with it."""
+
+from __future__ import annotations
+
+TINY = {
+    "mlp-gan": ["model.latent=8"],
+    "dcgan": ["model.width=4", "objective.critic.width=4", "model.latent=8"],
+    "vae": ["model.width=4", "model.latent=4"],
+    "ddpm": ["model.width=8", "model.blocks=1"],
+}
+BATCH = 16
