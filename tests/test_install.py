@@ -43,6 +43,6 @@ def test_compare_runs_from_a_clean_environment(wheel: Path, tmp_path: Path) -> N
     run(python, "-m", "pip", "install", wheel, cwd=tmp_path)
     said = run(python, "-m", "triptych", "compare", "digits", "--for", "2s", "--json", cwd=tmp_path)
     report = json.loads(said)
-    assert [m["model"] for m in report["models"]] == ["dcgan", "vae", "ddpm"]
+    assert [m["name"] for m in report["models"]] == ["dcgan", "vae", "ddpm"]
     assert (tmp_path / "compare-digits" / "report.html").stat().st_size > 10_000
     assert json.loads(run(python, "-m", "triptych", "doctor", "--json", cwd=tmp_path))
