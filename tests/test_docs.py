@@ -109,7 +109,7 @@ def test_flags_in_sentences_exist(page: Path) -> None:
 @by_name
 def test_python_can_be_read(page: Path) -> None:
     for block in blocks(page, "python"):
-        ast.parse(block)
+        assert ast.parse(block).body, block
 
 
 def test_the_readme_names_the_suite_that_ci_runs() -> None:

@@ -80,4 +80,5 @@ def test_the_commands(tmp_path: Path, run: Run) -> None:
 
 def test_the_python(run: Run) -> None:
     [block] = blocks(README, "python")
-    run("-c", shortened(block) + "\nassert features.shape[0] == 1797\nassert batch.images.shape == (64, 1, 8, 8)\n")
+    said = run("-c", shortened(block) + "\nprint(features.shape[0], tuple(batch.images.shape))\n")
+    assert "1797 (64, 1, 8, 8)" in said

@@ -67,7 +67,8 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped() -> None:
 
 
 def test_dark_sixteen_bit_grey_is_noted() -> None:
-    noted(encoded(np.full((4, 4), 3000, np.uint16)), "nearly black")
+    pixels = noted(encoded(np.full((4, 4), 3000, np.uint16)), "nearly black")
+    assert set(pixels.flatten()) == {round(3000 / 257)}
 
 
 def test_white_is_zero_in_some_tiffs() -> None:
