@@ -20,10 +20,10 @@ FLOORS = {
         (
             "errors chance ramps pixels catalog quantities flags screen devices words machine",
             "core",
-            "nets",
+            "nets metrics extractors",
             "data gan vae diffusion",
             "training recipe schema",
-            "store sampling gallery report child",
+            "store sampling gallery report child evaluation privacy",
             "run",
             "play",
             "commands",

@@ -10,10 +10,14 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 HALF = 127.5  # 255 levels on [-1, 1]
 LEVELS = 256
@@ -70,15 +74,19 @@ def grid(images: Tensor, columns: int | None = None, scale: int | None = None) -
     return picture
 
 
-def write_png(image: Tensor, path: str | Path) -> Path:
-    """uint8 (C, H, W) with 1 to 4 channels to a PNG file without metadata; written aside, then renamed."""
+def as_picture(image: Tensor) -> Image:
+    """uint8 (C, H, W) with 1 to 4 channels as Pillow's image."""
     from PIL import Image
 
+    array = image.cpu().permute(1, 2, 0).contiguous().numpy()
+    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array, _MODES[array.shape[2]])
+
+
+def write_png(image: Tensor, path: str | Path) -> Path:
+    """uint8 (C, H, W) with 1 to 4 channels to a PNG file without metadata; written aside, then renamed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    array = image.cpu().permute(1, 2, 0).contiguous().numpy()
-    picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array, _MODES[array.shape[2]])
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    picture.save(aside, "PNG")
+    as_picture(image).save(aside, "PNG")
     os.replace(aside, path)
     return path

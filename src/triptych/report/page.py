@@ -6,13 +6,10 @@ it was measured in `MEASURES`; the table, the panels, the footnotes and the JSON
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +18,7 @@ from torch import Tensor
 from triptych import pixels
 from triptych.quantities import clock
 from triptych.report.curves import HEIGHT, WIDTH, curves
+from triptych.report.html import data_uri, render
 from triptych.words import join, short, size
 
 SMOOTH = 48  # images with a side from here on are scaled smoothly, smaller ones keep their pixels square
@@ -154,12 +152,9 @@ def facts(results: Sequence[Entry], heading: Heading) -> dict[str, Any]:
 
 def page(results: Sequence[Entry], heading: Heading) -> str:
     """The whole page; every name in it is escaped by the template engine."""
-    from jinja2 import Environment, StrictUndefined
-
-    text = files("triptych.report").joinpath("page.html").read_text(encoding="utf-8")
-    settings = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     high, wide = heading.real.shape[-2:]
-    return settings.from_string(text).render(
+    return render(
+        "page.html",
         heading=heading,
         date=f"{heading.date.day} {heading.date:%B %Y}",
         models=join([entry.name for entry in results]),
@@ -198,13 +193,3 @@ def panel(entry: Entry) -> dict[str, Any]:
         "images": [data_uri(image) for image in entry.images] if entry.images is not None else [],
         "curves": curves(entry.log),
     }
-
-
-def data_uri(image: Tensor) -> str:
-    """A uint8 image (C, H, W) as a PNG inside a data URI."""
-    from PIL import Image
-
-    array = image.cpu().permute(1, 2, 0).contiguous().numpy()
-    file = io.BytesIO()
-    Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
