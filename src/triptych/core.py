@@ -11,6 +11,7 @@ z latent. With 2 or 4 channels the last one is alpha, and x is premultiplied by 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -47,6 +48,10 @@ class Likelihood(NamedTuple):
 
     nats: Tensor  # (B,) log-probability of the uint8 image (a sum over its values), in nats
     bound: bool  # True where it is a lower bound
+
+    def bits_per_dim(self, shape: Shape) -> Tensor:
+        """Minus the log-probability as bits for each value of an image of this shape, (B,)."""
+        return -self.nats / (math.prod(shape) * math.log(2))
 
 
 class Model(nn.Module, ABC):

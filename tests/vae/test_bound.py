@@ -12,7 +12,7 @@ from torch.distributions import Normal
 from triptych.chance import Draw
 from triptych.core import Batch
 from triptych.pixels import LEVELS
-from triptych.vae.likelihood import STEP, bits_per_dim
+from triptych.vae.likelihood import STEP
 from triptych.vae.model import Vae
 from triptych.vae.objective import Elbo
 
@@ -102,7 +102,7 @@ def test_uniform_data_cost_exactly_eight_bits() -> None:
     nn.init.zeros_(model.encoder.mean.weight)
     nn.init.zeros_(model.encoder.mean.bias)
     x = torch.randint(LEVELS, (16, 12, 1, 1)).double() / 127.5 - 1
-    bits = bits_per_dim(model.log_likelihood(x, Draw(range(16)), samples=8).nats, (12, 1, 1))
+    bits = model.log_likelihood(x, Draw(range(16)), samples=8).bits_per_dim((12, 1, 1))
     torch.testing.assert_close(bits, torch.full_like(bits, 8), rtol=0, atol=1e-12)
     _, stats = Elbo().turns(model)[0].loss(Batch(x), 0)
     assert float(stats["bound"]) == pytest.approx(8, abs=1e-12)

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from triptych.core import Shape
 from triptych.pixels import HALF
 
 Noise = Annotated[Callable[[Tensor, Tensor, Tensor], Tensor], "noise"]
@@ -45,11 +44,6 @@ def gaussian(x: Tensor, location: Tensor, scale: Tensor) -> Tensor:
     far = torch.special.log_ndtr(torch.where(left, below, -above))
     inside = near + (-torch.expm1(far - near)).log()
     return _open_ends(x, torch.special.log_ndtr(-below), torch.special.log_ndtr(above), inside)
-
-
-def bits_per_dim(nats: Tensor, shape: Shape) -> Tensor:
-    """Minus a log-probability in nats, as bits for each value of an image of this shape."""
-    return -nats / (math.prod(shape) * math.log(2))
 
 
 def _edges(x: Tensor, location: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,10 +13,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from triptych.core import Batch, Model, Objective, Stats, Turn
+from triptych.core import Batch, Likelihood, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
 from triptych.ramps import Ramp, always
-from triptych.vae.likelihood import bits_per_dim
 from triptych.vae.model import Vae
 
 ACTIVE = 0.01  # variance of the posterior mean over the data (Burda et al. 2015, section 5.2)
@@ -53,7 +52,7 @@ class Elbo(Objective):
         losses = reconstruction + self.beta * self.warm_up(seen) * paid
         with torch.no_grad():
             stats = {
-                "bound": bits_per_dim(-(reconstruction + kl.sum(1)).mean(), model.image_shape),
+                "bound": Likelihood(-(reconstruction + kl.sum(1)), bound=True).bits_per_dim(model.image_shape).mean(),
                 "reconstruction": reconstruction.mean(),
                 "kl": kl.sum(1).mean(),
                 "sigma": model.scale().mean(),
