@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.core import Shape
 from triptych.data import packed
 from triptych.data.arrays import ArraySource, held_out
 from triptych.data.fit import Size, check
@@ -44,12 +47,14 @@ class Splits(NamedTuple):
     validation: ArraySource
     everything: ArraySource  # all images, in the order of their names
     name: str
+    shapes: Mapping[Shape, int]  # how many images came in which shape, before any was brought to another
 
 
 class _Found(NamedTuple):
     source: ArraySource
     validation: NDArray[np.bool_] | None  # None: no official split
     name: str
+    shapes: Mapping[Shape, int] = MappingProxyType({})  # {}: as they are
 
 
 def open_data(
@@ -84,7 +89,8 @@ def open_data(
     everything, counts = found.source.refitted(*wish)
     for text, count in counts.items():
         note(f"{count:,} images: {text}.")
-    splits = _divided(everything, mask, found.name, note)
+    shapes = found.shapes or {found.source.image_shape: len(found.source)}
+    splits = Splits(*_divided(everything, mask, note), everything, found.name, shapes)
     _warn(splits, note)
     return splits
 
@@ -201,23 +207,25 @@ def _packed(files: Files, wish: Wish, note: Note, progress: Progress) -> _Found:
         if made.refused:
             note(f"{len(made.refused):,} files were not used: {listed(made.refused, 20)}.")
     opened = packed.open_pack(out)
-    return _Found(opened.source, opened.contents.validation, files.name)
+    shapes = {(shape[0], shape[1], shape[2]): count for shape, count in opened.contents.shapes}
+    return _Found(opened.source, opened.contents.validation, files.name, shapes)
 
 
-def _divided(everything: ArraySource, mask: NDArray[np.bool_], name: str, note: Note) -> Splits:
+def _divided(everything: ArraySource, mask: NDArray[np.bool_], note: Note) -> tuple[ArraySource, ArraySource]:
+    """The training and the validation side."""
     train, validation = everything.subset(np.nonzero(~mask)[0]), everything.subset(np.nonzero(mask)[0])
     if not len(train) or not len(validation):
         what = "There is only one image" if len(everything) == 1 else "All images are the same"
         note(f"{what}: it is used for training and for validation, and a model can only learn it by heart.")
-        train = validation = everything
-    return Splits(train, validation, everything, name)
+        return everything, everything
+    return train, validation
 
 
 def _warn(splits: Splits, note: Note) -> None:
     """What will go wrong with such data, before it does."""
     everything = splits.everything
     if 1 < len(everything) < FEW:
-        note(f"There are only {len(everything)} images: a model will learn them by heart.")
+        note(f"There are only {len(everything)} images: a model trained on them will learn them by heart.")
     copies = duplicates(everything)
     if 0 < copies < len(everything) - 1:
         note(f"{copies:,} of {len(everything):,} images are copies of others.")

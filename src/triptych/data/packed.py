@@ -50,6 +50,7 @@ class Contents(NamedTuple):
     converted: Sequence[tuple[str, str]] = ()  # (file, note)
     refused: Sequence[tuple[str, str]] = ()  # (file, reason)
     sizes: Sequence[tuple[str, int]] = ()  # ("480x640", images of that size), the most frequent first
+    shapes: Sequence[tuple[Sequence[int], int]] = ()  # (channels, height, width) of files, the same way
 
 
 class Pack(NamedTuple):

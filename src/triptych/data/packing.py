@@ -31,6 +31,7 @@ from triptych.errors import DataError
 Progress = Callable[[int, int], None]  # (done, total)
 Note = Callable[[str], None]
 DEFAULT_SIDE, LARGEST_KEPT = 64, 128
+MOST_LISTED = 20  # sizes that a pack lists
 _GROUP = 2**22  # bytes of files, or of pixels, that travel to a worker and back together
 _PER_WORKER = 64  # files for which one more process is worth its start
 
@@ -211,5 +212,12 @@ def _contents(files: Files, lines: list[Line], shape: Shape, fit: str, key: str,
         fit=fit,
         converted=[(name, text) for name, texts in deeds for text in texts],
         refused=[(line.name, line.refused) for line in lines if line.refused] + files.skipped,
-        sizes=sizes.most_common(20),
+        sizes=sizes.most_common(MOST_LISTED),
+        shapes=_shapes(kept, shape[0]).most_common(MOST_LISTED),
     )
+
+
+def _shapes(kept: Sequence[Line], channels: int) -> Counter[Shape]:
+    """How many files came in which shape; among images with alpha, one without is opaque."""
+    alpha = channels in (2, 4)
+    return Counter((line.channels + (alpha and line.channels in (1, 3)), *line.size) for line in kept)
