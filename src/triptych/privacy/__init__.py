@@ -1,0 +1,11 @@
+"""Does a model give its training images away? Copies, repeats, membership, and what to tell of them.
+
+Notation of the package: B images asked about, N training images, K nearest of them, D features.
+Distances in pixels are levels, from 0 to 255.
+"""
+
+from triptych.privacy.audit import Audit, audit, facts
+from triptych.privacy.copies import Copies, too_few
+from triptych.privacy.detector import Detector
+
+__all__ = ["Audit", "Copies", "Detector", "audit", "facts", "too_few"]
