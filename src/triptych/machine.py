@@ -48,6 +48,17 @@ def memory() -> tuple[int | None, int | None]:
     return total, free
 
 
+def energy() -> float | None:
+    """Joules that the processor has taken so far, by its own counters; None where they cannot be read.
+
+    Only differences mean something, and everything that runs on the machine is in them.
+    """
+    counters = Path("/sys/class/powercap").glob("intel-rapl:[0-9]*")
+    packages = [_number(path / "energy_uj") for path in counters if path.name.count(":") == 1]
+    known = [value for value in packages if value is not None]
+    return sum(known) / 1e6 if known else None
+
+
 def describe(device: str = "cpu") -> str:
     """The machine in a line, with torch's version: for reports that hold timings."""
     import torch

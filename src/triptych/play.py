@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -15,6 +15,7 @@ from triptych.pixels import grid, write_png
 from triptych.quantities import clock
 from triptych.run import Budget, Run
 from triptych.sampling import generate
+from triptych.scoring import TIMES, Scorer
 from triptych.screen import Line
 from triptych.training.holdout import Holdout
 from triptych.training.interrupt import Stopped, Wish, listening
@@ -23,6 +24,15 @@ from triptych.training.loop import train
 from triptych.training.state import State
 
 SHOWN = 64  # images of a grid, at seeds 0 to 63
+UNASKED = 0.2  # the share of the training time that scores take where nobody asked for them
+
+
+class Habits(NamedTuple):
+    """How often a run does what is not training."""
+
+    show_every: float = 60.0  # seconds of training between grids of samples
+    save_every: float = 300.0  # and between checkpoints
+    scores: int | None = None  # over the whole budget; None: as many as take little time
 
 
 class Chores:
@@ -63,8 +73,8 @@ class Chores:
         self.checkpoint = store.save(self.run.folder, state.seen, self.run.tree, tensors, state.as_dict())
         self._saved = state.seconds
 
-    def report_to(self, line: Line, budget: Budget) -> Callable[[State], None]:
-        """The chore of the progress line: images seen, images/s, the loss of each turn."""
+    def report_to(self, line: Line, budget: Budget, scorer: Scorer | None) -> Callable[[State], None]:
+        """The chore of the progress line: images seen, images/s, the loss of each turn, the score."""
 
         def chore(state: State) -> None:
             now = time.perf_counter()
@@ -77,26 +87,28 @@ class Chores:
             rate = self._rate[2] or (state.seen - seen) / max(now - then, 1e-9)
             latest = self.logbook.latest.items()
             losses = [f"{name.removesuffix('/loss')} {value:.3g}" for name, value in latest if name.endswith("/loss")]
-            text = " · ".join([f"{state.seen:,} images", f"{rate:,.0f}/s", *losses])
+            score = [scorer.latest] if scorer and scorer.latest else []
+            text = " · ".join([f"{state.seen:,} images", f"{rate:,.0f}/s", *losses, *score])
             line(state.seconds if budget.seconds else state.seen, text)
 
         return chore
 
 
-def play(run: Run, budget: Budget, show_every: float, save_every: float, writers: tuple[Any, ...] = ()) -> Chores:
+def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any, ...] = ()) -> Chores:  # noqa: B008
     """Train until the budget is spent or somebody asks to stop; the last state is always saved.
 
     Raises `Stopped` (exit code 130 or 143) after saving when a signal asked for it.
     """
     state = run.state
     logbook = Logbook(run.folder / "metrics.jsonl", state, writers=writers)
-    chores = Chores(run, logbook, show_every, save_every)
+    chores = Chores(run, logbook, habits.show_every, habits.save_every)
     if budget.spent(state):
         run.screen.say(
             f"{run.folder} is finished: {state.seen:,} images in {clock(state.seconds)} of training. "
             "Give a larger --for or --images to go on."
         )
         return chores
+    scorer = None if habits.scores == 0 else _scorer(run, logbook, budget, habits.scores)
     total = budget.seconds or float(budget.images or 0)
     with listening() as wish, run.screen.progress(run.name, total) as line:
         train(
@@ -106,7 +118,7 @@ def play(run: Run, budget: Budget, show_every: float, save_every: float, writers
             state,
             lambda state: budget.spent(state) or wish.number is not None,
             [Holdout(run.cast, run.turns, run.splits.validation, run.device, logbook.note), logbook,
-             chores.report_to(line, budget), chores],
+             *([scorer] if scorer else []), chores.report_to(line, budget, scorer), chores],
             logbook.note,
             lambda: devices.autocast(run.device),
         )  # fmt: skip
@@ -115,6 +127,11 @@ def play(run: Run, budget: Budget, show_every: float, save_every: float, writers
             chores.show(state)
     _stop_if_asked(run, wish)
     return chores
+
+
+def _scorer(run: Run, logbook: Logbook, budget: Budget, scores: int | None) -> Scorer:
+    """Scores that were asked for may take as long as training; others may not be felt."""
+    return Scorer(run, logbook, budget, scores or TIMES, UNASKED if scores is None else 1.0)
 
 
 def _stop_if_asked(run: Run, wish: Wish) -> None:

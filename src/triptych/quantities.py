@@ -12,6 +12,7 @@ import re
 from triptych.errors import UsageError
 
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+_OPERATIONS = _SCALES | {"t": 10**12, "p": 10**15}
 _SECONDS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _LARGEST = 2**53
 
@@ -35,6 +36,15 @@ def seconds(value: float | str, name: str) -> float:
     if "".join(number + unit for number, unit in parts) != text or not 0 < total < math.inf:
         raise UsageError(f"{name} is {value!r}: give a span of time above zero, such as 90s, 10min, 1h30m or 2d.")
     return total
+
+
+def operations(value: float | str, name: str) -> float:
+    """Floating-point operations above zero: 1e15, "1e15", "2.5P", "300T"."""
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+(?:e[+]?[0-9]+)?)([kmgtp]?)", str(value).strip().lower(), re.ASCII)
+    number = float(match[1]) * _OPERATIONS[match[2]] if match else math.nan
+    if not 0 < number < math.inf:
+        raise UsageError(f"{name} is {value!r}: give operations above zero, such as 1e15, 300T or 2.5P.")
+    return number
 
 
 def size(value: int | str | tuple[int, int], name: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ The only place where everything meets. What is trained follows from the tree tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from triptych import chance, devices, recipe, schema, store
 from triptych.core import Turn
 from triptych.data import NAMED, Splits, Stream, open_data
 from triptych.errors import ResourceError, UsageError
-from triptych.quantities import count, seconds
+from triptych.quantities import count, operations, seconds
 from triptych.screen import Screen
 from triptych.training.ema import Ema
 from triptych.training.state import Cast, State
@@ -29,20 +29,36 @@ BUDGET_KEYS = {"images"}  # may differ between two starts of one run
 
 
 class Budget(NamedTuple):
-    """When a run has done enough: so many images, so much time, or the recipe's images."""
+    """When a run has done enough: so many images, so much time, so many FLOPs, or the recipe's images."""
 
     images: int | None
     seconds: float | None
+    flops: float | None = None
 
     @classmethod
-    def of(cls, images: int | str | None, span: float | str | None) -> Self:
+    def of(cls, images: int | str | None, span: float | str | None, flops: float | str | None = None) -> Self:
         return cls(
-            None if images is None else count(images, "--images"), None if span is None else seconds(span, "--for")
+            None if images is None else count(images, "--images"),
+            None if span is None else seconds(span, "--for"),
+            None if flops is None else operations(flops, "--flops"),
         )
 
     def or_else(self, images: int) -> Budget:
         """This budget, or `images` where it says nothing."""
-        return self if self.images or self.seconds else Budget(images, None)
+        return self if any(self) else Budget(images, None)
+
+    def in_images(self, flops_per_image: Callable[[], float]) -> Budget:
+        """This budget with its FLOPs as images."""
+        if self.flops is None:
+            return self
+        images = max(1, round(self.flops / flops_per_image()))
+        return Budget(min(images, self.images or images), self.seconds)
+
+    def share(self, state: State) -> float:
+        """How much of it is spent, 1 at its end."""
+        parts = [state.seen / self.images] if self.images else []
+        parts += [state.seconds / self.seconds] if self.seconds else []
+        return min(1.0, max(parts, default=0.0))
 
     def spent(self, state: State) -> bool:
         return (self.images is not None and state.seen >= self.images) or (

@@ -3,6 +3,7 @@
     RUN/recipe.yaml                 what is trained, on what, with every default written out
     RUN/metrics.jsonl               the log
     RUN/samples/000123456.png       grids at fixed seeds
+    RUN/best/                       the weights with the best score so far: model, recipe, score.json, manifest
     RUN/at/000123456/               a checkpoint after so many images
         model.safetensors recipe.yaml           all that sampling needs
         state.safetensors state.json            all that training needs besides
@@ -49,7 +50,32 @@ def save(run: Path, seen: int, tree: Mapping[str, Any], tensors: Mapping[str, Ma
     does not take it; what was there before is then untouched.
     """
     final = run / "at" / f"{seen:012d}"
-    aside = run / "at" / f".{seen:012d}.part"
+    _publish(final, seen, tree, tensors, {"state.json": state})
+    for old in checkpoints(run)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def save_best(run: Path, seen: int, tree: Mapping[str, Any], model: Mapping[str, Tensor],
+              score: Mapping[str, Any]) -> Path:  # fmt: skip
+    """Keep these weights as the best of the run, beside its last ones, with the score that says so."""
+    final = run / "best"
+    _publish(final, seen, tree, {"model": model}, {"score.json": score})
+    return final
+
+
+def best_score(run: Path) -> float | None:
+    """The score of RUN/best; None where there is none."""
+    try:
+        return float(json.loads((run / "best" / "score.json").read_text(encoding="utf-8"))["value"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _publish(final: Path, seen: int, tree: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]],
+             texts: Mapping[str, Mapping[str, Any]]) -> None:  # fmt: skip
+    """Write a checkpoint folder to the side, read it back, and give it its name."""
+    aside = final.with_name(f".{final.name}.part")
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -57,9 +83,10 @@ def save(run: Path, seen: int, tree: Mapping[str, Any], tensors: Mapping[str, Ma
             flat = {key: t.detach().cpu().contiguous().clone() for key, t in group.items()}
             save_file(flat, aside / f"{name}.safetensors")
         (aside / "recipe.yaml").write_text(recipe.write(tree), encoding="utf-8")
-        (aside / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+        for name, values in texts.items():
+            (aside / name).write_text(json.dumps(values, indent=1), encoding="utf-8")
         _seal(aside, seen)
-        verify(aside, FOR_TRAINING)
+        verify(aside, tuple(path.name for path in aside.iterdir() if path.name != "manifest.json"))
         if final.exists():
             shutil.rmtree(final)
         os.replace(aside, final)
@@ -70,14 +97,11 @@ def save(run: Path, seen: int, tree: Mapping[str, Any], tensors: Mapping[str, Ma
             f"The checkpoint {final} could not be written ({error}); free some disk space and run the "
             "same line again: the checkpoints before it are whole."
         ) from error
-    for old in checkpoints(run)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
-    return final
 
 
 def tidy(run: Path) -> None:
     """Remove what a killed process left half-written."""
-    for leftover in (run / "at").glob(".*.part"):
+    for leftover in (*(run / "at").glob(".*.part"), run / ".best.part"):
         shutil.rmtree(leftover, ignore_errors=True)
     for leftover in (run / "samples").glob(".*.part"):
         leftover.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from triptych.run import Run
+    from triptych.run import Budget, Run
 
 
 class Trained(NamedTuple):
@@ -31,6 +31,7 @@ class Trained(NamedTuple):
     images_per_second: float
     peak_memory: int
     memory_of: str
+    energy: float | None  # joules of the whole machine in this start; None where not readable
     device: str
     finished: bool
     checkpoint: str | None
@@ -44,6 +45,9 @@ def train(
     out: Annotated[str | None, Flag("the run folder (default: runs/MODEL-DATA)", ("-o", "--out"), "FOLDER")] = None,
     for_: Annotated[float | str | None, Flag("train for so long: 90s, 10min, 2h", ("--for",), "TIME")] = None,
     images: Annotated[int | str | None, Flag("train until so many images were seen: 200k, 2M", metavar="N")] = None,
+    flops: Annotated[
+        float | str | None, Flag("train until so many operations were spent: 1e15, 300T", metavar="N")
+    ] = None,
     seed: Annotated[int | str, Flag("decides first weights, order and noise", metavar="N")] = 0,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
     set: Annotated[
@@ -56,31 +60,45 @@ def train(
     fit: Annotated[str, Flag("crop, pad or stretch images of another shape", metavar="HOW")] = "crop",
     show_every: Annotated[float | str, Flag("draw a grid of samples this often", metavar="TIME")] = "1min",
     save_every: Annotated[float | str, Flag("write a checkpoint this often", metavar="TIME")] = "5min",
+    scores: Annotated[
+        int | str | None, Flag("score so many times over the budget; 0: never (default: as time allows)", metavar="N")
+    ] = None,
     tensorboard: Annotated[bool, Flag("also write TensorBoard files into the run folder")] = False,
     screen: Screen = SCREEN,
 ) -> Trained:
     """Train MODEL on DATA. The same line again goes on where the run stopped.
 
-    Stops when --for or --images is reached (default: the recipe's images), or on Ctrl-C, which
-    saves first. Time counts training steps alone, over all starts of the run.
+    Stops when --for, --images or --flops is reached (default: the recipe's images), or on Ctrl-C,
+    which saves first. Time counts training steps alone, over all starts of the run. A score is
+    FD-bundled of 2,000 samples; the weights with the best one are kept in RUN/best.
     """
     from pathlib import Path
 
-    from triptych.play import play
+    from triptych import flops as counting
+    from triptych import machine
+    from triptych.play import Habits, play
     from triptych.quantities import count, seconds
     from triptych.quantities import size as sides
     from triptych.run import Budget, Wishes, opened
 
-    budget = Budget.of(images, for_)
-    show, save = seconds(show_every, "--show-every"), seconds(save_every, "--save-every")
+    budget = Budget.of(images, for_, flops)
+    habits = Habits(
+        seconds(show_every, "--show-every"),
+        seconds(save_every, "--save-every"),
+        None if scores is None else count(scores, "--scores", 0, 1000),
+    )
     depth = None if channels is None else count(channels, "--channels", 1, 4)
     wished = None if size is None else sides(size, "--size")
     wishes = Wishes(model, str(data), count(seed, "--seed", 0), tuple(_changes(set)), recipe, wished, depth, fit)
     with opened(wishes, Path(out) if out else None, device, screen) as run:
         _introduce(run, screen)
+        _warn_of_copies(run, budget, screen)
         writers = (_tensorboard(run.folder),) if tensorboard else ()
-        chores = play(run, budget.or_else(run.tree["images"]), show, save, writers)
-        result = _trained(run)
+        budget = budget.in_images(lambda: counting.of_training(run.tree, run.splits))
+        before = machine.energy()
+        chores = play(run, budget.or_else(run.tree["images"]), habits, writers)
+        after = machine.energy()
+        result = _trained(run, None if before is None or after is None or after < before else after - before)
     if chores.checkpoint:
         screen.say(f"Wrote {chores.checkpoint} and {chores.grid}.")
     return result
@@ -94,11 +112,21 @@ def _introduce(run: Run, screen: Screen) -> None:
     screen.say(f"{run.name}: {_size(run.cast.model):,} parameters; {what}; on {run.device}, into {run.folder}.")
 
 
+def _warn_of_copies(run: Run, budget: Budget, screen: Screen) -> None:
+    """Say before training that the model is likely to learn images by heart, where it is."""
+    from triptych.privacy.copies import too_few
+
+    images = budget.images or (0 if budget.seconds else run.tree["images"])
+    warning = too_few(len(run.splits.train), images / len(run.splits.train))
+    if warning:
+        screen.warn(warning)
+
+
 def _size(*modules: nn.Module) -> int:
     return sum(p.numel() for module in modules for p in module.parameters())
 
 
-def _trained(run: Run) -> Trained:
+def _trained(run: Run, energy: float | None) -> Trained:
     from triptych import devices, store
 
     state = run.state
@@ -116,6 +144,7 @@ def _trained(run: Run) -> Trained:
         images_per_second=round(state.seen / max(state.seconds, 1e-9), 1),
         peak_memory=memory,
         memory_of=memory_of,
+        energy=energy,
         device=str(run.device),
         finished=True,
         checkpoint=str(checkpoints[-1]) if checkpoints else None,

@@ -68,6 +68,14 @@ class Logbook:
                 "is good. Lower the learning rate or clip the gradients (--set optimisers.NAME.clip=1)."
             )
 
+    def line(self, state: State, numbers: dict[str, float]) -> None:
+        """Write numbers that are not gathered over steps as a line of their own."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"seen": state.seen, **numbers, "seconds": state.seconds}) + "\n")
+        for writer in self._writers:
+            for name, value in numbers.items():
+                writer.add_scalar(name, value, state.seen)
+
     def park(self, state: State) -> None:
         """Put the half-gathered line into the state, for a checkpoint."""
         state.sums = {name: float(total) for name, total in self._sums.items()}

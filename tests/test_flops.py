@@ -1,0 +1,85 @@
+"""Operations, counted: against the arithmetic of small networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from torch import Tensor, nn
+
+from tiny import TINY
+from triptych import flops, recipe, schema
+from triptych.chance import Draw
+from triptych.core import NOTHING, Given, Model
+from triptych.data import open_data
+from triptych.errors import UsageError
+from triptych.quantities import operations
+from triptych.run import Budget
+from triptych.training.state import State
+
+
+class Linear(Model):
+    """One product of a (10, 12) matrix with each latent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image_shape, self.latent_shape, self.classes = (1, 3, 4), (10,), 0
+        self.net = nn.Linear(10, 12, bias=False)
+
+    def decode(self, z: Tensor, given: Given = NOTHING) -> Tensor:
+        images: Tensor = self.net(z).unflatten(1, (1, 3, 4))
+        return images
+
+    def sample(self, draw: Draw, given: Given = NOTHING) -> Tensor:
+        return self.decode(draw.normal(10))
+
+
+def test_sampling_is_two_operations_for_each_weight() -> None:
+    assert flops.of_sampling(Linear()) == 2 * 10 * 12
+
+
+def tree(changes: list[str]) -> dict[str, Any]:
+    source = open_data("digits").train
+    data = {"image_shape": list(source.image_shape), "class_names": list(source.class_names)}
+    made = schema.complete(recipe.read("mlp-gan", "digits", None, tuple(changes)))
+    return {"name": "mlp-gan", "seed": 0, **made, "data": data}
+
+
+def test_training_counts_forward_and_backward() -> None:
+    """A critic's step asks it twice and the generator once; a generator's step asks both once, with gradients."""
+    splits = open_data("digits")
+    small = flops.of_training(tree(TINY["mlp-gan"]), splits)
+    again = flops.of_training(tree([*TINY["mlp-gan"], "batch=32"]), splits)
+    assert small == pytest.approx(again)  # for each image, whatever the batch
+    run = tree(TINY["mlp-gan"])
+    weights = {role: _weights(run[part][role] if role else run[part], run, kind)
+               for kind, part, role in (("model", "model", ""), ("critic", "objective", "critic"))}  # fmt: skip
+    generator, critic = weights[""], weights["critic"]
+    critic_turn = 2 * generator + 2 * (2 + 4) * critic  # real and generated: forward 2, backward 4 a weight
+    generator_turn = 2 * 3 * generator + 2 * 2 * critic  # its gradients pass through the critic, which stands still
+    assert small == pytest.approx(critic_turn + generator_turn, rel=0.15)  # first layers need no gradient of the image
+
+
+def _weights(node: Any, run: dict[str, Any], role: str) -> int:
+    facts = {"image_shape": tuple(run["data"]["image_shape"]), "classes": 10}
+    net = schema.build(role, node, facts)
+    return sum(p.numel() for p in net.parameters() if p.ndim == 2)
+
+
+def test_a_budget_of_operations_is_one_of_images() -> None:
+    budget = Budget.of(None, None, "3k").in_images(lambda: 100.0)
+    assert budget == Budget(30, None)
+    assert Budget.of(20, None, "3k").in_images(lambda: 100.0).images == 20
+    assert budget.share(State(0, seen=15)) == 0.5
+    assert Budget(100, None).in_images(lambda: pytest.fail("nothing is to be counted")).images == 100
+
+
+@pytest.mark.parametrize(("text", "number"), [("1e15", 1e15), ("2.5P", 2.5e15), ("300T", 3e14), (7.5, 7.5)])
+def test_operations(text: float | str, number: float) -> None:
+    assert operations(text, "--flops") == number
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "0", "1e", "5X", "inf", "nan"])
+def test_no_operations(text: str) -> None:
+    with pytest.raises(UsageError, match="--flops"):
+        operations(text, "--flops")
