@@ -11,13 +11,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from triptych import catalog, store
 from triptych.child import call
-from triptych.commands.compare import compare, sampled
-from triptych.errors import TriptychError, UsageError
+from triptych.commands.compare import compare
+from triptych.comparison.sampling_speed import sampled
+from triptych.data import open_data
+from triptych.errors import DataError, TriptychError, UsageError
+from triptych.gallery import write_npz
 from triptych.pixels import grid
 from triptych.sampling import generate
 from triptych.screen import Screen
@@ -33,7 +37,7 @@ def _one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_models_under_one_budget(tmp_path: Path) -> None:
     out = tmp_path / "report"
-    first = compare("digits", models=PAIR, images=256, samples=8, out=str(out), screen=QUIET)
+    first = compare("digits", models=PAIR, images=256, samples=8, scored=300, seeds=2, out=str(out), screen=QUIET)
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert report["models"] == first.models
     assert [model["name"] for model in first.models] == list(PAIR)
@@ -43,23 +47,32 @@ def test_two_models_under_one_budget(tmp_path: Path) -> None:
         assert model["parameters"] > 0
         assert model["milliseconds"] > 0
         assert model["peak_memory"] > 10**8
-        trained = store.load(out / "runs" / model["name"])
+        trained = store.load(out / "runs" / f"{model['name']}-0")
         (batch,) = generate(trained, range(8))
         made, _ = sampled(trained, 8)
         assert torch.equal(made, batch.images)  # what is shown is what `sample` makes
         assert (out / model["picture"]).stat().st_size > 0
         assert grid(made).shape[0] == 1
-    assert (out / "report.html").read_text(encoding="utf-8").count('class="tiles"') == 3
-    again = compare("digits", models=PAIR[0], images=256, samples=8, out=str(out), screen=QUIET)
+        assert [trial["seed"] for trial in model["trials"]] == [0, 1]
+        assert all(score["estimate"] for score in model["trials"][1]["scores"] if score["key"] == "frechet")
+        assert model["training_flops"] > model["sampling_flops"] > 0
+        assert model["copies"]["of"] == 300
+        assert sum(row["share"] for row in model["classes"]) == pytest.approx(1)
+    vae = first.models[1]
+    assert vae["psnr"]["value"] > 5
+    assert vae["bits_are"] == "bound"
+    assert first.models[0]["psnr"] is None
+    assert len(first.verdict) == 3
+    again = compare("digits", models=PAIR[0], images=256, samples=8, scored=300, out=str(out), screen=QUIET)
     assert again.models[0]["seen"] == first.models[0]["seen"]
 
 
 def test_one_failure_does_not_stop_the_others(tmp_path: Path) -> None:
     broken, whole = PAIR
-    stranger = tmp_path / "runs" / broken / "letter.txt"
+    stranger = tmp_path / "runs" / f"{broken}-0" / "letter.txt"
     stranger.parent.mkdir(parents=True)
     stranger.write_text("mine")
-    result = compare("digits", models=PAIR, images=64, samples=4, out=str(tmp_path), screen=QUIET)
+    result = compare("digits", models=PAIR, images=64, samples=4, scored=64, out=str(tmp_path), screen=QUIET)
     failures = {model["name"]: model["failure"] for model in result.models}
     assert "is not empty" in failures[broken]
     assert failures[whole] == ""
@@ -71,12 +84,44 @@ def test_one_failure_does_not_stop_the_others(tmp_path: Path) -> None:
     assert caught.value.code == 2
 
 
+def test_images_from_elsewhere_take_part(tmp_path: Path) -> None:
+    """Real images as somebody's samples score as real ones; a generator from Python is asked for its images."""
+    real = open_data("digits").train.read(range(400)).images
+    write_npz(tmp_path / "theirs.npz", {"images": real.permute(0, 2, 3, 1).numpy()})
+    noise = torch.randint(0, 256, (500, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found = compare(
+        "digits", models=PAIR[0], images=64, samples=4, scored=300, out=str(tmp_path / "report"), screen=QUIET,
+        folder=[f"theirs={tmp_path / 'theirs.npz'}"], outside={"noise": lambda number: noise[:number]},
+    )  # fmt: skip
+    distances = {
+        model["name"]: next(s["estimate"]["value"] for s in model["trials"][0]["scores"] if s["key"] == "kid")
+        for model in found.models
+    }
+    assert distances["theirs"] < distances["noise"] / 10
+    copies = {model["name"]: model["copies"]["flagged"] for model in found.models}
+    assert copies["theirs"] == 300
+    assert copies["noise"] == 0
+    assert "theirs" in found.verdict[0]
+
+
+def test_images_from_elsewhere_have_the_shape_of_the_data(tmp_path: Path) -> None:
+    write_npz(tmp_path / "theirs.npz", {"images": np.zeros((40, 9, 9, 3), np.uint8)})
+    with pytest.raises(DataError, match="40 images are 9x9x3, but the reference is 8x8x1"):
+        compare("digits", folder={"theirs": str(tmp_path / "theirs.npz")}, out=str(tmp_path / "r"), screen=QUIET)
+
+
 @pytest.mark.parametrize(
     ("wishes", "sentence"),
     [
         ({"for_": "1s", "images": 64}, "one equal budget"),
         ({"models": "dcgan,vea"}, "did you mean 'vae'?"),
+        ({"flops": "1e9", "images": 64}, "one equal budget"),
         ({"samples": 0}, "--samples"),
+        ({"seeds": 0}, "--seeds"),
+        ({"scored": "all"}, "--scored"),
+        ({"extractor": "incepton"}, "did you mean 'inception'?"),
+        ({"folder": ["theirs"]}, "give NAME=PATH"),
+        ({"set": ["ddmp:batch=2"]}, "did you mean 'ddpm'?"),
         ({"images": "many"}, "--images"),
         ({"size": "8x8x8"}, "--size"),
     ],
@@ -108,7 +153,7 @@ def test_a_stop_reaches_the_child_and_it_saves(tmp_path: Path, number: int) -> N
     name = PAIR[0]
     words = ["compare", "digits", "--models", name, "--for", "60s", "-o", str(tmp_path / "report")]
     line = [sys.executable, "-m", "triptych", *words, "--set", "batch=8", "--quiet"]
-    run = tmp_path / "report" / "runs" / name
+    run = tmp_path / "report" / "runs" / f"{name}-0"
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, process_group=0) as parent:
         try:
             wait_for(lambda: (run / "metrics.jsonl").is_file() and (run / "metrics.jsonl").stat().st_size > 0)

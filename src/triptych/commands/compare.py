@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from triptych.errors import TriptychError, UsageError, nearest
+from triptych.errors import UsageError
 from triptych.flags import Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor
-
-    from triptych.core import Model, Source
-    from triptych.report import Entry, Heading
+    from triptych.comparison.contest import Rules
+    from triptych.data.arrays import ArraySource
+    from triptych.data.packing import Wish
+    from triptych.report import Report
 
 DEFAULT = "45s"
-REAL = 32  # real images shown
-TIMED = 64  # images in a batch when sampling is timed
-COLOURS = {1: "grey", 2: "grey with alpha", 3: "colour", 4: "colour with alpha"}
+SCORES = "6"  # points of each curve of quality against training time
 
 
 class Compared(NamedTuple):
-    """What was written, and the report's numbers for each model."""
+    """What was written, the verdict, and the report's numbers for each model."""
 
     report: str
     folder: str
     data: str
     budget: str
+    verdict: list[str]
     models: list[dict[str, Any]]
 
 
@@ -37,78 +36,118 @@ def compare(
     data: Annotated[str, Flag("a data set's name, a folder or zip of images, an .npz, or a pack")],
     *,
     models: Annotated[
-        str | Sequence[str] | None, Flag("which models (default: one of each family)", metavar="A,B,C")
+        str | Sequence[str] | None,
+        Flag("which models, each as [LABEL=]NAME[@FILE.yaml] (default: one of each family)", metavar="A,B,C"),
     ] = None,
     for_: Annotated[
         float | str | None, Flag(f"train each for so long (default: {DEFAULT})", ("--for",), "TIME")
     ] = None,
     images: Annotated[int | str | None, Flag("instead: train each until it saw so many images", metavar="N")] = None,
-    seed: Annotated[int | str, Flag("decides first weights, order and noise of each", metavar="N")] = 0,
+    flops: Annotated[
+        float | str | None, Flag("instead: train each for so many operations: 1e15, 300T", metavar="N")
+    ] = None,
+    seed: Annotated[int | str, Flag("the first training seed", metavar="N")] = 0,
+    seeds: Annotated[int | str, Flag("train each so many times, from one seed after the other", metavar="N")] = 1,
+    folder: Annotated[
+        Iterable[str] | Mapping[str, str],
+        Flag("images of another tool take part too: theirs=samples/", many=True, metavar="NAME=PATH"),
+    ] = (),
+    outside: Mapping[str, Callable[[int], Any]] | None = None,
     out: Annotated[str | None, Flag("the report's folder (default: compare-DATA)", ("-o", "--out"), "FOLDER")] = None,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    extractor: Annotated[
+        str, Flag("what looks at the images, see 'triptych evaluate --help'", metavar="NAME")
+    ] = "bundled",
+    scored: Annotated[
+        int | str, Flag("generated images behind each score; fewer where a model samples slowly", metavar="N")
+    ] = 2000,
     samples: Annotated[int | str, Flag("images shown of each model, at seeds 0, 1, ...", metavar="N")] = 64,
     size: Annotated[int | str | None, Flag("bring images to 64 or 48x64 (height x width)", metavar="PIXELS")] = None,
+    channels: Annotated[int | str | None, Flag("1 grey, 2 grey+alpha, 3 RGB, 4 RGBA (default: as the data)")] = None,
+    fit: Annotated[str, Flag("crop, pad or stretch images of another shape", metavar="HOW")] = "crop",
     set: Annotated[
         Iterable[str],
-        Flag("change a value of every recipe, such as batch=64", many=True, metavar="KEY=VALUE"),
+        Flag("change a value of every recipe (batch=64) or of one (LABEL:batch=64)", many=True, metavar="KEY=VALUE"),
     ] = (),
     screen: Screen = SCREEN,
 ) -> Compared:
-    """Train models on DATA one after the other under one equal budget, and write a report.
+    """Train models on DATA one after the other under one equal budget, score them, and write a report.
 
     The same line again goes on where it stopped. A model that fails does not stop the others.
+    Time counts training steps alone: neither scores nor pictures are part of it. From Python,
+    `outside` may hold other generators: {name: number -> uint8 tensor (number, C, H, W)}.
     """
-    from triptych import child, quantities
-    from triptych.data import open_data
+    from triptych import devices
+    from triptych.comparison.contest import judged, train_all
+    from triptych.comparison.contestants import contestants
+    from triptych.data.packing import Wish
+    from triptych.quantities import count
+    from triptych.quantities import size as sides
     from triptych.report import write_report
 
-    names = _names(models)
-    budget, words = _budget(for_, images)
-    shown = quantities.count(samples, "--samples", 1, 1024)
-    start = quantities.count(seed, "--seed", 0)
-    pixels = None if size is None else quantities.size(size, "--size")
+    players = contestants(models, [set] if isinstance(set, str) else set)
+    budget, words = _budget(for_, images, flops)
+    first, times = count(seed, "--seed", 0), count(seeds, "--seeds", 1, 100)
+    numbers = count(samples, "--samples", 1, 1024), count(scored, "--scored", 1, 1_000_000)
+    depth = None if channels is None else count(channels, "--channels", 1, 4)
+    wish = Wish(None if size is None else sides(size, "--size"), depth, fit)
+    rules = _rules(str(data), wish, words, numbers, extractor, devices.pick(device), screen)
+    place = _folder(out or f"compare-{rules.splits.name}")
+    others = _others(folder, outside, [one.label for one in players], wish, rules)
+    line = [str(data), *budget, *_flags(wish), "--device", device, "--scores", SCORES]
+    seeds_ = range(first, first + times)
+    trained = train_all(players, seeds_, line + ["--quiet"] * screen.quiet, place / "runs", rules)
+    entries, heading = judged(trained, others, rules)
+    written = write_report(entries, place, heading)
+    return _said(written, rules, screen)
+
+
+def _rules(
+    data: str, wish: Wish, budget: str, numbers: tuple[int, int], extractor: str, device: Any, screen: Screen
+) -> Rules:
+    """The data opened, the extractor found."""
+    from triptych.comparison.contest import Rules
+    from triptych.data import open_data
+    from triptych.extractors import extractor as looking
+
+    look = looking(extractor, device)
     with screen.progress("reading", 1, keep=False) as line:
-        splits = open_data(data, size=pixels, note=screen.say, progress=lambda done, total: line(done / max(total, 1)))
-    folder = _folder(out or f"compare-{splits.name}")
-    common = [*budget, "--seed", str(start), "--device", device]
-    common += [] if size is None else ["--size", str(size)]
-    common += [word for change in set for word in ("--set", change)]
-    common += ["--quiet"] if screen.quiet else []
-    entries, cause = [], 1
-    for number, name in enumerate(names, 1):
-        screen.say(f"{number} of {len(names)}: {name}, {words}")
-        code, result = child.call(["train", name, str(data), *common, "--out", str(folder / "runs" / name)])
-        cause = code or cause
-        entries.append(_entry(name, result, shown, device, screen))
-    if all(entry.failure for entry in entries):
-        raise _error(cause, " ".join(f"{entry.name}: {entry.failure}" for entry in entries))
-    written = write_report(entries, folder, _heading(splits.name, splits.train, words, range(shown), device))
+        splits = open_data(
+            data, **wish._asdict(), note=screen.say, progress=lambda done, total: line(done / max(total, 1))
+        )
+    return Rules(budget, *numbers, splits, look, device, screen)
+
+
+def _flags(wish: Wish) -> list[str]:
+    """How the images are to be, as flags of `train`."""
+    size = [] if wish.size is None else ["--size", f"{wish.size[0]}x{wish.size[1]}"]
+    channels = [] if wish.channels is None else ["--channels", str(wish.channels)]
+    return [*size, *channels, "--fit", wish.fit]
+
+
+def _said(written: Report, rules: Rules, screen: Screen) -> Compared:
+    """The verdict on the screen, and the result."""
+    verdict = [str(sentence) for sentence in written.facts["verdict"]]
+    for sentence in verdict:
+        screen.say(sentence)
     screen.say(f"Wrote {written.html}.")
-    return Compared(str(written.html), str(folder), splits.name, words, written.facts["models"])
+    folder, models = str(written.html.parent), written.facts["models"]
+    return Compared(str(written.html), folder, rules.splits.name, rules.budget, verdict, models)
 
 
-def _names(models: str | Sequence[str] | None) -> list[str]:
-    """The models to compare, each once and known."""
-    from triptych.catalog import ONE_OF_EACH
-    from triptych.recipe import names as known
-
-    words = models.split(",") if isinstance(models, str) else ONE_OF_EACH if models is None else models
-    names = list(dict.fromkeys(word.strip() for word in words))
-    for name in names:
-        if name not in known():
-            raise UsageError(f"--models: there is no model {name!r}; {nearest(name, known())}")
-    return names
-
-
-def _budget(for_: float | str | None, images: int | str | None) -> tuple[list[str], str]:
+def _budget(for_: float | str | None, images: int | str | None, flops: float | str | None) -> tuple[list[str], str]:
     """The one budget as flags of `train`, and in words."""
-    from triptych.quantities import clock, count, seconds
+    from triptych.quantities import clock, count, operations, seconds
+    from triptych.words import short
 
-    if for_ is not None and images is not None:
-        raise UsageError("--for and --images: a comparison has one equal budget; give one of the two.")
+    if sum(value is not None for value in (for_, images, flops)) > 1:
+        raise UsageError("--for, --images and --flops: a comparison has one equal budget; give one of them.")
     if images is not None:
         number = count(images, "--images")
         return ["--images", str(number)], f"{number:,} training images"
+    if flops is not None:
+        work = operations(flops, "--flops")
+        return ["--flops", str(work)], f"{short(work / 1e12)} TFLOP of training"
     span = seconds(DEFAULT if for_ is None else for_, "--for")
     return ["--for", str(span)], f"{clock(span)} of training"
 
@@ -125,88 +164,27 @@ def _folder(out: str) -> Path:
     return folder
 
 
-def _entry(name: str, result: dict[str, Any], shown: int, device: str, screen: Screen) -> Entry:
-    """A trained model as an entry of the report: sampled and timed; a failure as one that says why."""
-    from pathlib import Path
+def _others(
+    folder: Iterable[str] | Mapping[str, str],
+    outside: Mapping[str, Callable[[int], Any]] | None,
+    taken: Sequence[str],
+    wish: Wish,
+    rules: Rules,
+) -> dict[str, tuple[str, ArraySource]]:
+    """Images from elsewhere, of the shape of the data: {name: (where they come from, images)}."""
+    from triptych.comparison.contestants import folders
+    from triptych.data.arrays import ArraySource
+    from triptych.evaluation import opened, require_alike
 
-    from triptych.recipe import about
-    from triptych.report import Entry
-    from triptych.store import load
-    from triptych.training.logbook import read
-
-    entry = Entry(name, about(name).family, about(name).paper, failure=str(result.get("error", "")))
-    if not entry.failure:
-        fields = ("parameters", "seen", "seconds", "images_per_second", "peak_memory", "memory_of")
-        log = read(Path(result["run"]) / "metrics.jsonl")
-        entry = entry._replace(**{field: result[field] for field in fields}, log=log)
-        screen.say(f"{name}: sampling {shown} images")
-        try:
-            model = load(result["run"], device)
-            made, milliseconds = sampled(model, shown)
-            entry = entry._replace(images=made, milliseconds=milliseconds, sampler=_sampler(model))
-        except (TriptychError, RuntimeError) as error:
-            entry = entry._replace(failure=str(error))
-    if entry.failure:
-        screen.warn(f"{name}: {entry.failure}")
-    return entry
-
-
-def sampled(model: Model, number: int) -> tuple[Tensor, float]:
-    """uint8 images of seeds 0 to number - 1, and the median milliseconds an image in batches of 64.
-
-    Making the images warms up; repeats of one batch then fill about a second.
-    """
-    import statistics
-    import time
-
-    import torch
-
-    from triptych.sampling import generate
-
-    images = [batch.images for batch in generate(model, range(max(number, TIMED)), batch=TIMED)]
-    times: list[float] = []
-    while sum(times) < 1:
-        start = time.perf_counter()
-        for _ in generate(model, range(TIMED), batch=TIMED):
-            pass
-        times.append(time.perf_counter() - start)
-    return torch.cat(images)[:number], 1000 * statistics.median(times) / TIMED
-
-
-def _sampler(model: Model) -> str:
-    """How a model samples, by the choices that its `sample` offers: "sampler ddim, steps 50"."""
-    import inspect
-
-    choices = inspect.signature(model.sample).parameters.values()
-    chosen = {one.name: getattr(model, one.name, one.default) for one in choices}
-    return ", ".join(f"{name} {value}" for name, value in chosen.items() if isinstance(value, (str, int)))
-
-
-def _error(code: int, message: str) -> TriptychError:
-    """An error with the exit code of the process that failed."""
-    error = TriptychError(message)
-    error.code = max(code, 1)
-    return error
-
-
-def _heading(name: str, source: Source, budget: str, seeds: range, device: str) -> Heading:
-    """What all models share, with real images drawn at random."""
-    from datetime import datetime
-
-    import torch
-
-    from triptych import chance, devices, machine
-    from triptych.report import Heading
-
-    chosen = torch.randperm(len(source), generator=chance.generator("shown"))[:REAL].tolist()
-    channels, height, width = source.image_shape
-    classes = f", {len(source.class_names)} classes" if source.class_names else ""
-    return Heading(
-        data=name,
-        about=f"{len(source):,} training images of {height} × {width} pixels, {COLOURS[channels]}{classes}",
-        real=source.read(chosen).images,
-        budget=budget,
-        machine=machine.describe(str(devices.pick(device))),
-        date=datetime.now().astimezone(),
-        seeds=seeds,
-    )
+    found = {}
+    given = folders([folder] if isinstance(folder, str) else folder, taken)
+    real = {rules.splits.train.image_shape: len(rules.splits.train)}
+    for name, path in given.items():
+        theirs = opened(path, wish, rules.screen.say)
+        require_alike(theirs.shapes, real, wish)
+        found[name] = path, theirs.everything
+    for name, make in (outside or {}).items():
+        images = ArraySource(make(rules.scored).numpy())
+        require_alike({images.image_shape: len(images)}, real, wish)
+        found[name] = "a generator given from Python", images
+    return found

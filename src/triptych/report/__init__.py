@@ -1,5 +1,6 @@
-"""The comparison as a page, a JSON file and pictures; see `page.py`."""
+"""The comparison as a page, Markdown, a JSON file and pictures; see `page.py`."""
 
-from triptych.report.page import Entry, Heading, Report, write_report
+from triptych.report.entries import ClassRow, Copies, Entry, Heading, Point, Speed, Trial
+from triptych.report.page import Report, write_report
 
-__all__ = ["Entry", "Heading", "Report", "write_report"]
+__all__ = ["ClassRow", "Copies", "Entry", "Heading", "Point", "Report", "Speed", "Trial", "write_report"]

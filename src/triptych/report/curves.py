@@ -103,9 +103,9 @@ def frame(*lines: Sequence[float]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """Two to four round numbers between two numbers, with labels of equally many decimals."""
-    rough = (high - low) / 3
+def ticks(low: float, high: float, parts: int = 3) -> list[tuple[float, str]]:
+    """Round numbers about so many parts apart (two to four with 3), with labels of equally many decimals."""
+    rough = (high - low) / parts
     power = math.floor(math.log10(rough))
     factor = next(factor for factor in (1, 2, 2.5, 5, 10) if factor * 10.0**power >= rough * 0.999)
     step = factor * 10.0**power

@@ -1,100 +1,31 @@
-"""The comparison as one page that needs nothing but itself, as JSON, and as PNGs.
+"""The comparison as one page that needs nothing but itself, as Markdown, as JSON, and as PNGs.
 
-A number that the page shows stands once: as a field of `Entry`, with its label, its words and how
-it was measured in `MEASURES`; the table, the panels, the footnotes and the JSON all follow from it.
+`entries.py` is what goes in; `verdict.py` words it, `table.py`, `charts.py`, `strips.py` and
+`curves.py` lay it out as plain values, and the template draws them.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor
-
 from triptych import pixels
-from triptych.quantities import clock
-from triptych.report.curves import HEIGHT, WIDTH, curves
-from triptych.report.html import data_uri, render
-from triptych.words import join, short, size
+from triptych.metrics.estimate import Estimate
+from triptych.metrics.table import METRICS
+from triptych.report import charts, curves, drawing, pictures, strips
+from triptych.report.curves import signed
+from triptych.report.entries import Entry, Heading, plain
+from triptych.report.html import render
+from triptych.report.markdown import readme
+from triptych.report.standing import between, final, keys, main_key, ranked
+from triptych.report.table import ABILITIES, BETTER, MEASURES, WORK, Row, measure_rows, score_rows
+from triptych.report.verdict import Verdict, verdict
+from triptych.words import join
 
 SMOOTH = 48  # images with a side from here on are scaled smoothly, smaller ones keep their pixels square
 WIDE = 96  # images wider than this stand 8 in a row, others 16
-
-
-class Entry(NamedTuple):
-    """One model of a comparison; numbers that could not be had are None."""
-
-    name: str
-    family: str
-    paper: str
-    images: Tensor | None = None  # uint8 (N, C, H, W), one for each seed
-    log: Sequence[Mapping[str, float]] = ()  # the lines of metrics.jsonl
-    parameters: int | None = None
-    seen: int | None = None
-    seconds: float | None = None
-    images_per_second: float | None = None
-    peak_memory: int | None = None  # bytes
-    memory_of: str = "process"  # or "device"
-    milliseconds: float | None = None  # for one image when sampling
-    sampler: str = ""  # the model's own words on how it samples
-    failure: str = ""  # why there is nothing to show, or not all
-
-
-class Heading(NamedTuple):
-    """What all entries share."""
-
-    data: str
-    about: str  # the data in a few words: how many, how large, how many classes
-    real: Tensor  # uint8 (N, C, H, W)
-    budget: str  # "45 s of training"
-    machine: str
-    date: datetime
-    seeds: range
-    notes: Sequence[str] = ()  # more footnotes
-
-
-class Measure(NamedTuple):
-    """A number of each entry: how it is called, worded and measured."""
-
-    key: str
-    label: str
-    words: Callable[[float], str]
-    note: str
-
-
-MEASURES = (
-    Measure(
-        "parameters",
-        "parameters",
-        short,
-        "Numbers that the model has learned; what only its training needs, such as a critic, is not counted.",
-    ),
-    Measure("seen", "images seen", short, "Training images shown to the model, repeats included."),
-    Measure(
-        "seconds",
-        "training time",
-        lambda value: f"{short(value)} s" if value < 60 else clock(value),
-        "Time in training steps, over all starts of a run; start-up, pictures and checkpoints are left out.",
-    ),
-    Measure("images_per_second", "training images/s", short, "Images seen, divided by training time."),
-    Measure(
-        "peak_memory",
-        "peak memory",
-        size,
-        "The most memory that training held: of the graphics device where there is one, else of the whole "
-        "process. Each model trained in a process of its own.",
-    ),
-    Measure(
-        "milliseconds",
-        "sampling, ms/image",
-        short,
-        "After a warm-up, the median time of a batch of 64 images from noise to 8-bit pixels, divided by 64.",
-    ),
-)
 UNSCORED = (
     "Quality is not scored yet: judge the pictures by eye, and do not read a lower loss as a better model, "
     "for each loss has a scale of its own."
@@ -102,6 +33,11 @@ UNSCORED = (
 CURVES = (
     "Curves: the line is the mean of neighbouring log lines, the band their range, and a dashed line the "
     "loss on held-out images. Each has axes of its own, and a steep start may leave its frame."
+)
+SEEDS = (
+    "Over several training seeds a number is their mean, and its interval reaches from the lowest to the highest end "
+    "of the seeds’ 95% bootstrap intervals; with one seed it is that seed’s. Models whose intervals touch are not "
+    "told apart."
 )
 
 
@@ -112,84 +48,135 @@ class Report(NamedTuple):
     json: Path
     pictures: list[Path]
     facts: dict[str, Any]
+    markdown: Path
+
+
+class Table(NamedTuple):
+    """Rows of measures with the number of each one's footnote."""
+
+    label: str
+    beside: str  # the name of the last column
+    rows: list[tuple[Row, int]]
 
 
 def write_report(results: Sequence[Entry], folder: str | Path, heading: Heading) -> Report:
-    """Write report.html, report.json, real.png and one PNG for each model with images."""
+    """Write report.html, report.md, report.json, real.png and one PNG for each model with images."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    images = {"real.png": heading.real} | {picture(e): e.images for e in results if e.images is not None}
-    pictures = [pixels.write_png(pixels.grid(shown), folder / name) for name, shown in images.items()]
-    said = facts(results, heading)
-    report = Report(folder / "report.html", folder / "report.json", pictures, said)
-    report.json.write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    report.html.write_text(page(results, heading), encoding="utf-8")
+    files = pictures.names(results)
+    images = {"real.png": heading.real} | {name: shown for index, name in files.items() if
+                                           (shown := results[index].images) is not None}  # fmt: skip
+    said, found = facts(results, heading), verdict(results)
+    report = Report(
+        html=folder / "report.html",
+        json=folder / "report.json",
+        pictures=[pixels.write_png(pixels.grid(shown), folder / name) for name, shown in images.items()],
+        facts=said,
+        markdown=folder / "report.md",
+    )
+    rows = [row for part in tables(results, heading) for row, _ in part.rows]
+    report.json.write_text(json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    report.markdown.write_text(readme(results, heading, found, rows, files), encoding="utf-8")
+    report.html.write_text(page(results, heading, found), encoding="utf-8")
     return report
-
-
-def picture(entry: Entry) -> str:
-    """The file name of a model's grid; models are named by people, files are not."""
-    return "model-" + re.sub(r"[^\w.-]+", "-", entry.name) + ".png"
 
 
 def facts(results: Sequence[Entry], heading: Heading) -> dict[str, Any]:
     """What the page says, as plain values."""
+    files = pictures.names(results)
     models = []
-    for entry in results:
-        values = entry._asdict() | {"picture": None if entry.images is None else picture(entry)}
-        models.append({key: value for key, value in values.items() if key not in ("images", "log")})
-    return {
-        "data": heading.data,
-        "about": heading.about,
-        "budget": heading.budget,
-        "machine": heading.machine,
-        "date": heading.date.isoformat(timespec="seconds"),
-        "seeds": [heading.seeds.start, heading.seeds.stop - 1],
-        "picture": "real.png",
-        "models": models,
-    }
+    for index, entry in enumerate(results):
+        scores = [final(entry, key) for key in keys(results)]
+        more = {"scores": [score for score in scores if score], "picture": files.get(index)}
+        models.append(plain(entry._asdict() | more))
+    shared: dict[str, Any] = plain(heading)
+    return shared | {"picture": "real.png", **_concluded(verdict(results)), "models": models}
 
 
-def page(results: Sequence[Entry], heading: Heading) -> str:
+def _concluded(found: Verdict) -> dict[str, Any]:
+    return {"score": found.score, "best": found.best, "verdict": list(found.sentences)}
+
+
+def page(results: Sequence[Entry], heading: Heading, found: Verdict) -> str:
     """The whole page; every name in it is escaped by the template engine."""
     high, wide = heading.real.shape[-2:]
+    real, *made = pictures.uris([heading.real, *(entry.images for entry in results)])
+    shown, key = tables(results, heading), main_key(results)
     return render(
         "page.html",
         heading=heading,
+        verdict=found,
         date=f"{heading.date.day} {heading.date:%B %Y}",
         models=join([entry.name for entry in results]),
-        panels=[panel(entry) for entry in results],
-        rows=rows(results),
-        measures=MEASURES,
-        notes=[*(measure.note for measure in MEASURES), CURVES, *heading.notes, UNSCORED],
-        real=[data_uri(image) for image in heading.real],
+        label=found.score,
+        glance=glance(results, made),
+        real=real,
+        real_score=next((_said(s.estimate) for s in heading.real_scores if s.key == key and s.estimate), None),
+        tables=shown,
+        learning=charts.learning(results),
+        speed=charts.speed(results),
+        stability=strips.stability(results, key),
+        classes=strips.classes(results),
+        panels=[panel(entry, uris, index) for index, (entry, uris) in enumerate(zip(results, made, strict=True))],
+        notes=notes(shown, heading, scored=found.score is not None),
         across=8 if wide > WIDE else 16,
         square_pixels=max(high, wide) < SMOOTH,
         alpha=pixels.has_alpha(heading.real.shape[1]),
-        frame=(WIDTH, HEIGHT),
+        frame=(curves.WIDTH, curves.HEIGHT),
+        marks=drawing.MARKS,
+        arrows=BETTER,
+        images_at_a_glance=pictures.GLANCE,
     )
 
 
-def rows(results: Sequence[Entry]) -> list[dict[str, Any]]:
-    """The table: each entry's cells with the length of a bar, as a share of the column's largest."""
-    largest = {m.key: max((getattr(e, m.key) or 0 for e in results), default=0) for m in MEASURES}
-    return [{"entry": e, "cells": [cell(e, m, largest[m.key]) for m in MEASURES]} for e in results]
+def tables(results: Sequence[Entry], heading: Heading) -> tuple[Table, Table, Table]:
+    """Scores; abilities and copies; costs: their footnotes are numbered on."""
+    groups = (
+        ("Scores", "real, held out", score_rows(results, heading, {metric.key: metric.about for metric in METRICS})),
+        ("Abilities", "real, held out", measure_rows(results, ABILITIES, {"probe": heading.probe_of_pixels})),
+        ("Costs", "", measure_rows(results, MEASURES) + measure_rows(results, WORK)),
+    )
+    found, number = [], 0
+    for label, beside, rows in groups:
+        numbered = []
+        for row in rows:
+            number += bool(row.note)
+            numbered.append((row, number if row.note else 0))
+        found.append(Table(label, beside if any(row.beside for row in rows) else "", numbered))
+    return found[0], found[1], found[2]
 
 
-def cell(entry: Entry, measure: Measure, largest: float) -> dict[str, Any]:
-    """One number: its value, its words and its bar's share in [0, 1]."""
-    value = getattr(entry, measure.key)
-    if value is None:
-        return {"label": measure.label, "value": "", "words": "\N{EN DASH}", "share": 0}
-    share = round(value / largest, 3) if largest else 0
-    return {"label": measure.label, "value": value, "words": measure.words(value), "share": share}
+def notes(shown: Sequence[Table], heading: Heading, scored: bool) -> list[str]:
+    """The footnotes: first those of the tables' rows, in their numbers, then the rest."""
+    numbered = [f"{row.label}: {row.note}" for part in shown for row, number in part.rows if number]
+    rest = [SEEDS, heading.scored] if scored else [UNSCORED]
+    return [*numbered, *(note for note in (*rest, CURVES, *heading.notes) if note)]
 
 
-def panel(entry: Entry) -> dict[str, Any]:
+def glance(results: Sequence[Entry], made: Sequence[list[str]]) -> list[dict[str, Any]]:
+    """The models, best first, with a few images and the score; those without a score at the end."""
+    order = {place.name: (number, place) for number, place in enumerate(ranked(results, main_key(results)))}
+    rows = []
+    for index, entry in enumerate(results):
+        number, place = order.get(entry.name, (len(results), None))
+        images = made[index][: pictures.GLANCE]
+        said = _said(place.estimate) if place else None
+        shown = {"entry": entry, "style": index % drawing.STYLES, "images": images, "score": said}
+        rows.append(shown | {"number": number})
+    return sorted(rows, key=lambda row: row["number"])
+
+
+def _said(estimate: Estimate) -> tuple[str, str]:
+    """A value and its interval in words."""
+    return signed(estimate.value), between(estimate)
+
+
+def panel(entry: Entry, images: list[str], index: int) -> dict[str, Any]:
     """What the page shows of one model."""
     return {
         "entry": entry,
-        "facts": [cell(entry, measure, 0) for measure in MEASURES],
-        "images": [data_uri(image) for image in entry.images] if entry.images is not None else [],
-        "curves": curves(entry.log),
+        "style": index % drawing.STYLES,
+        "images": images,
+        "of": 0 if entry.images is None else len(entry.images),
+        "curves": curves.curves(entry.log),
     }
