@@ -26,6 +26,8 @@ COMMANDS = {  # the order of the help text is the order of use
     "train": "train a model on images; the same line again resumes",
     "sample": "new images from a trained model",
     "encode": "the features of images, from a model that encodes",
+    "evaluate": "score generated images, whoever made them, against real ones",
+    "privacy": "does a model copy its training images? with controls",
     "compare": "train several models under one budget and write a report",
     "doctor": "what works on this machine and what is missing",
 }
