@@ -20,8 +20,10 @@ README = ROOT / "README.md"
 SHORTER = {  # what stands in the README, and what is run here
     "pip install . && ": "",  # tests/test_install.py installs
     "compare digits": "compare digits --for 2s",
+    "10min --seeds 3": "3s --size 16 --set model.width=16 --scored 100",
     "10min": "5s",
-    "2min": "3s --size 16 --set model.width=16",
+    "evaluate runs/a ": "evaluate runs/a -n 100 ",
+    "privacy runs/a ": "privacy runs/a -n 100 ",
     "200_000": "2_000",
 }
 Run = Callable[..., str]
@@ -44,6 +46,13 @@ def photos(folder: Path) -> None:
         image.save(place / f"{number:02d}.jpg")
     Image.new("RGBA", (80, 80), (200, 40, 40, 128)).save(folder / "cats" / "glass.png")
     (folder / "dogs" / "broken.jpg").write_bytes((folder / "dogs" / "00.jpg").read_bytes()[:600])
+
+
+def theirs(folder: Path) -> None:
+    """What another tool may have made, of the shape that the photos are brought to."""
+    folder.mkdir()
+    for number, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (30, 64, 64, 4), dtype=np.uint8)):
+        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
 
 
 @pytest.fixture
@@ -69,12 +78,16 @@ def test_the_first_command(tmp_path: Path, run: Run) -> None:
 
 def test_the_commands(tmp_path: Path, run: Run) -> None:
     photos(tmp_path / "photos")
+    theirs(tmp_path / "theirs")
     said = [run("-m", *line.partition("#")[0].split()) for line in shortened(blocks(README)[1]).splitlines()]
-    _, packed, trained, resumed, *_ = said
+    _, packed, trained, resumed, *others = said
     assert "dogs/broken.jpg" in packed
     assert "64x64x4" in trained
     assert "Resuming runs/a" in resumed
-    written = ("photos.pack/pack.json", "runs/a/metrics.jsonl", "grid.png", "features.npz", "report/report.html")
+    assert any("KD-bundled" in text for text in others)
+    assert any("planted copies found" in text for text in others)
+    written = ("photos.pack/pack.json", "runs/a/metrics.jsonl", "grid.png", "features.npz", "report/report.html",
+               "runs/a/evaluation.html", "evaluation-theirs.html", "runs/a/privacy.html")  # fmt: skip
     assert all((tmp_path / name).is_file() for name in written)
 
 
