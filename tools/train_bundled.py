@@ -38,7 +38,7 @@ def fill(net: Net, path: Path) -> None:
 def rate_at(done: float, again: bool) -> float:
     """The learning rate as a share of the highest, at this share of the steps: up, then down; again: down only."""
     if again:
-        return 0.6 * (1 - 0.97 * done)
+        return 1 - 0.97 * done
     return 0.2 + 0.8 * done / WARM if done < WARM else 1 - 0.95 * (done - WARM) / (1 - WARM)
 
 
@@ -73,7 +73,7 @@ def begin(net: Net, source: Source) -> None:
     net.whiten.weight.requires_grad_(False)
 
 
-def train(source: Source, epochs: int, seed: int, earlier: Path | None = None) -> Net:
+def train(source: Source, epochs: int, seed: int, earlier: Path | None = None, share: float = 1.0) -> Net:
     """The averaged network after so many passes over the images, from earlier weights where there are some."""
     torch.manual_seed(seed)
     net = Net()
@@ -100,7 +100,7 @@ def train(source: Source, epochs: int, seed: int, earlier: Path | None = None) -
     for step in range(steps):
         done = step / steps
         for group in optimiser.param_groups:
-            group["lr"] = group["rate"] * rate_at(done, earlier is not None)
+            group["lr"] = group["rate"] * share * rate_at(done, earlier is not None)
         images, given = stream.batch(step * BATCH)
         loss = loss_of(net.logits(net(images.contiguous(memory_format=torch.channels_last))), given["labels"])
         optimiser.zero_grad()
@@ -122,10 +122,11 @@ def main() -> None:
     parser.add_argument("test", help="class folders of its test images")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--earlier", type=Path, help="weights to go on from, at a lower rate")
+    parser.add_argument("--earlier", type=Path, help="weights to go on from")
+    parser.add_argument("--rate", type=float, default=1.0, help="the highest learning rate, as a share of the usual one")
     parser.add_argument("-o", "--out", type=Path, default=Path("src/triptych/extractors/bundled.safetensors"))
     given = parser.parse_args()
-    net = train(open_data(given.train).everything, given.epochs, given.seed, given.earlier)
+    net = train(open_data(given.train).everything, given.epochs, given.seed, given.earlier, given.rate)
     half = {name: t.half() for name, t in net.state_dict().items() if t.is_floating_point()}
     save_file({name: t.contiguous() for name, t in half.items()}, given.out)
     back = Net()
