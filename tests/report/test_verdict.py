@@ -63,6 +63,17 @@ def test_a_score_where_higher_is_better() -> None:
     assert "0.3 higher than a" in found.sentences[0]
 
 
+def test_noise_is_not_ranked() -> None:
+    def made(name: str, value: float, recall: float) -> Entry:
+        seen = Score("recall", "recall-bundled", "higher", Estimate(recall, recall, recall))
+        return Entry(name, "", "", trials=[Trial(0, scores=[frechet(value, 0.01), seen])])
+
+    early = verdict([made("a", 60, 0.0), made("b", 70, 0.004)])
+    assert early.best is None
+    assert early.sentences[0].startswith("No model has learnt these images yet: every recall is below 1%")
+    assert verdict([made("a", 60, 0.3), made("b", 70, 0.0)]).best == "a"
+
+
 def test_nothing_scored_and_one_alone() -> None:
     assert verdict([Entry("a", "", ""), Entry("b", "", "")]).best is None
     assert "by eye" in verdict([Entry("a", "", "")]).sentences[0]

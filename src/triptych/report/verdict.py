@@ -15,6 +15,7 @@ from triptych.report.entries import Entry
 from triptych.report.standing import (
     Standing,
     better_is_higher,
+    final,
     flips,
     known,
     main_key,
@@ -26,6 +27,7 @@ from triptych.words import join, short
 
 RARE = 0.1  # a class with less than this part of its real share is missing
 FALSE_ALARMS = 100  # of 10,000 real images that were held out, so many pass for copies
+LEARNT = 0.01  # a model whose recall is below has not learnt the images yet
 LISTED = 3  # classes by name; more are counted
 
 
@@ -41,11 +43,24 @@ def verdict(results: Sequence[Entry]) -> Verdict:
     """Quality, speed, and warnings or abilities."""
     order = ranked(results, main_key(results))
     rivals = [one for one in order[1:] if not told_apart(order[0], one)]
-    best = order[0].name if order and not rivals else None
     label = order[0].score.label if order else None
-    quality = _tied([order[0], *rivals]) if rivals else _order(order)
+    early = label is not None and _unlearnt(results)
+    best = order[0].name if order and not rivals and not early else None
+    quality = _early(label) if early else _tied([order[0], *rivals]) if rivals else _order(order)
     price = _speed(results, order if best else [])
     return Verdict(label, best, (quality, price, _warnings(results) or _abilities(results)))
+
+
+def _unlearnt(results: Sequence[Entry]) -> bool:
+    """Whether no model makes images like the real ones, as far as recall knows."""
+    recalls = [score.estimate for entry in results if (score := known(final(entry, "recall"))) and score.estimate]
+    return bool(recalls) and all(recall.high < LEARNT for recall in recalls)
+
+
+def _early(label: str | None) -> str:
+    """The first sentence where there is nothing to rank."""
+    why = f"every recall is below {LEARNT:.0%}, so that {label} ranks noise"
+    return f"No model has learnt these images yet: {why}; train longer."
 
 
 def _order(order: Sequence[Standing]) -> str:
