@@ -41,7 +41,7 @@ def test_compare_runs_from_a_clean_environment(wheel: Path, tmp_path: Path) -> N
     run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     run(python, "-m", "pip", "install", wheel, cwd=tmp_path)
-    said = run(python, "-m", "triptych", "compare", "digits", "--for", "2s", "--json", cwd=tmp_path)
+    said = run(python, "-m", "triptych", "compare", "digits", "--for", "2s", "--scored", "300", "--json", cwd=tmp_path)
     report = json.loads(said)
     assert [m["name"] for m in report["models"]] == ["dcgan", "vae", "ddpm"]
     assert (tmp_path / "compare-digits" / "report.html").stat().st_size > 10_000

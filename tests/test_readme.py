@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 README = ROOT / "README.md"
 SHORTER = {  # what stands in the README, and what is run here
     "pip install . && ": "",  # tests/test_install.py installs
-    "compare digits": "compare digits --for 2s",
+    "compare digits": "compare digits --for 2s --scored 300",
     "10min --seeds 3": "3s --size 16 --set model.width=16 --scored 100",
     "10min": "5s",
     "evaluate runs/a ": "evaluate runs/a -n 100 ",
