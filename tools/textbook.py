@@ -161,6 +161,8 @@ def page(reports: Mapping[str, Mapping[str, Any]]) -> str:
         "| data | images | budget | models | training seeds | machine |",
         "|---|---|---|---|---|---|",
     ]
+    if not reports:
+        return "\n".join([*lines[:8], "No measurement is committed yet."]) + "\n"
     for name, report in reports.items():
         models = by_family(report)
         seeds = max(len(model["trials"]) for model in models.values())
