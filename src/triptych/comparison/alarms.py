@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from triptych.metrics.estimate import Score
+from triptych.scoring import NAME
 from triptych.words import short
 
 RELAPSE = 1.5  # the last score against the best one
@@ -24,7 +25,7 @@ def _columns(log: Sequence[Mapping[str, float]], end: str) -> Iterator[tuple[str
 
 
 def _relapse(log: Sequence[Mapping[str, float]]) -> Iterator[str]:
-    for _, values in _columns(log, "score/FD-bundled"):
+    for _, values in _columns(log, NAME):
         if len(values) > 2 and values[-1] > RELAPSE * min(values):
             yield f"it got worse again: FD-bundled fell to {short(min(values))} and ended at {short(values[-1])}"
 

@@ -21,9 +21,9 @@ from triptych.metrics.neighbours import nearest
 from triptych.metrics.table import METRICS, Pair, score
 from triptych.privacy import audit
 from triptych.report.entries import ClassRow, Copies, Entry, Point, Trial
+from triptych.scoring import NAME
 from triptych.training.logbook import read as read_log
 
-COLUMN = "score/FD-bundled"
 FIELDS = ("parameters", "seen", "seconds", "images_per_second", "peak_memory", "memory_of", "energy")
 
 
@@ -110,7 +110,7 @@ def _trial(one: Trained, shown: Shown, ground: Ground) -> tuple[Trial, tuple[Pai
     pair = Pair(ground.real, summarise(read(made), ground.look))
     found = [score(metric, pair) for metric in METRICS]
     log = read_log(Path(one.result["run"]) / "metrics.jsonl")
-    curve = [Point(line["seconds"], int(line["seen"]), line[COLUMN]) for line in log if COLUMN in line]
+    curve = [Point(line["seconds"], int(line["seen"]), line[NAME]) for line in log if NAME in line]
     return Trial(one.seed, curve, found, alarms=alarms(log, found)), (pair, made)
 
 
