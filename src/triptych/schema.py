@@ -2,7 +2,7 @@
 
 A node of a recipe is a mapping with a `kind` from the catalogue; its other keys are the parameters
 of the callable of that name. A parameter annotated with a role of the catalogue (`Annotated[...,
-"critic"]`) is itself a node. `image_shape` and `classes` are facts of the data, filled in by name.
+"critic"]`) is itself a node, and may be null where its default is None. `image_shape` and `classes` are facts of the data, filled in by name.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ def build(role: str, node: Mapping[str, Any], facts: Facts) -> Any:
     entry = _entry(role, node["kind"], role)
     if not entry.called:
         return entry.target
-    values = {}
+    values: dict[str, Any] = {}
     for name, part in entry.parts.items():
-        values[name] = build(part, node[name], facts)
+        values[name] = None if node[name] is None else build(part, node[name], facts)
     for name in entry.schema.model_fields:
         if name not in entry.parts:
             values[name] = tuple(node[name]) if isinstance(node[name], list) else node[name]
@@ -107,7 +107,7 @@ def _signature(kind: str, target: Callable[..., Any]) -> tuple[type[BaseModel], 
     for name, parameter in parameters.items():
         if name in FACTS or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue  # a class without a constructor of its own shows nn.Module's *args
-        roles = [mark for mark in get_args(hints[name]) if isinstance(mark, str) and mark in MENU]
+        roles = [mark for mark in _marks(hints[name]) if isinstance(mark, str) and mark in MENU]
         required = parameter.default is inspect.Parameter.empty
         if roles:
             parts[name] = roles[0]
@@ -117,6 +117,11 @@ def _signature(kind: str, target: Callable[..., Any]) -> tuple[type[BaseModel], 
             fields[name] = (hints[name], ... if required else parameter.default)
     schema = create_model(kind, __config__=_STRICT, **fields)
     return schema, parts, tuple(name for name in FACTS if name in parameters)
+
+
+def _marks(hint: Any) -> list[Any]:
+    """What an annotation is marked with, `Annotated[X, "critic"]` or that or None."""
+    return [mark for part in (hint, *get_args(hint)) for mark in get_args(part)]
 
 
 def _kind_of(role: str, value: Any) -> Any:
@@ -137,7 +142,8 @@ def _complete_node(role: str, node: Any, path: str) -> dict[str, Any]:
     given = {key: value for key, value in node.items() if key != "kind"}
     values = _checked(entry.schema, given, path, str(node["kind"])).model_dump()
     for name, part in entry.parts.items():
-        values[name] = _complete_node(part, values[name], f"{path}.{name}")
+        if values[name] is not None or entry.schema.model_fields[name].default is not None:
+            values[name] = _complete_node(part, values[name], f"{path}.{name}")
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     return {"kind": node["kind"], **plain}
 

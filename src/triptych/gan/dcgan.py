@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from triptych.core import Shape
+from triptych.gan.critic import Critic
 from triptych.gan.model import Generator, check_latent
 from triptych.nets.conv import ConvDecoder, ConvEncoder
 
@@ -22,10 +23,10 @@ def dcgan(image_shape: Shape, latent: int = 100, width: int = 64, core: int = 4)
     return Generator(net.apply(initialise), image_shape, latent)
 
 
-def dcgan_critic(image_shape: Shape, width: int = 64, core: int = 4) -> nn.Module:
+def dcgan_critic(image_shape: Shape, width: int = 64, core: int = 4) -> Critic:
     """Convolutions with LeakyReLU 0.2, batch norm but on the first: (B, C, H, W) -> logits (B,)."""
     trunk = ConvEncoder(image_shape, width, core=core)
-    return nn.Sequential(trunk, nn.Linear(trunk.features, 1), nn.Flatten(0)).apply(initialise)
+    return Critic(trunk, trunk.features).apply(initialise)
 
 
 def initialise(layer: nn.Module) -> None:

@@ -38,6 +38,20 @@ def hinge(real: Tensor, fake: Tensor) -> Losses:
     return relu(1 - real) + relu(1 + fake), -fake
 
 
+def wasserstein(real: Tensor, fake: Tensor) -> Losses:
+    """The critic's mean on one kind against that on the other (Arjovsky et al. 2017, equations 2 and 3).
+
+    It is a distance where something keeps the critic's slope bounded: clipped weights or a penalty.
+    """
+    return fake - real, -fake
+
+
 def relativistic(real: Tensor, fake: Tensor) -> Losses:
     """Real against generated in pairs: RpGAN (Jolicoeur-Martineau 2019; Huang et al. 2024, equation 2)."""
     return softplus(fake - real), softplus(real - fake)
+
+
+def relativistic_average(real: Tensor, fake: Tensor) -> Losses:
+    """Each image against the average of the other kind: RaGAN (Jolicoeur-Martineau 2019, equations 8 and 9)."""
+    above, below = real - fake.mean(), fake - real.mean()
+    return softplus(-above) + softplus(below), softplus(above) + softplus(-below)

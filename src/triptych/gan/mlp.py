@@ -12,6 +12,7 @@ from torch import nn
 
 from triptych.core import Shape
 from triptych.errors import UsageError
+from triptych.gan.critic import Critic
 from triptych.gan.model import Generator, check_latent
 
 
@@ -26,7 +27,7 @@ def mlp_gan(image_shape: Shape, latent: int = 100, widths: tuple[int, ...] = (25
     return Generator(net, image_shape, latent)
 
 
-def mlp_critic(image_shape: Shape, widths: tuple[int, ...] = (1024, 512, 256), dropout: float = 0.3) -> nn.Module:
+def mlp_critic(image_shape: Shape, widths: tuple[int, ...] = (1024, 512, 256), dropout: float = 0.3) -> Critic:
     """Linear layers with LeakyReLU 0.2 and dropout: (B, C, H, W) -> logits (B,)."""
     if not 0 <= dropout < 1:
         raise UsageError(f"The critic's dropout is {dropout}; give a share from 0 to under 1.")
@@ -34,7 +35,7 @@ def mlp_critic(image_shape: Shape, widths: tuple[int, ...] = (1024, 512, 256), d
     layers: list[nn.Module] = [nn.Flatten()]  # (B, N)
     for before, after in itertools.pairwise(sizes):
         layers += [nn.Linear(before, after), nn.LeakyReLU(0.2), nn.Dropout(dropout)]
-    return nn.Sequential(*layers, nn.Linear(sizes[-1], 1), nn.Flatten(0))
+    return Critic(nn.Sequential(*layers), sizes[-1])
 
 
 def _check_widths(widths: tuple[int, ...]) -> tuple[int, ...]:

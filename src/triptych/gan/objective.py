@@ -12,48 +12,94 @@ import torch
 from torch import Tensor
 
 from triptych.core import Batch, Critic, Model, Objective, Stats, Turn
+from triptych.errors import UsageError
+from triptych.gan.augment import Augment
 from triptych.gan.games import Game, non_saturating
+from triptych.gan.penalties import PathLength, Penalty
 
 
 class Adversarial(Objective):
     """A critic learns to tell real images from generated ones, the model to deceive it.
 
     Goodfellow et al. 2014, algorithm 1. Real and generated images go through the critic in batches of
-    their own: where it holds batch norm, each kind is normalised by its own statistics.
+    their own: where it holds batch norm, each kind is normalised by its own statistics. The generator
+    moves at every `critic_steps`-th move of the critic. `penalty` is added to the critic's losses, the
+    path length penalty (0: none) to the generator's. `augment` changes all images that the critic sees.
     """
 
-    def __init__(self, critic: Critic, game: Game = non_saturating) -> None:
+    def __init__(
+        self,
+        critic: Critic,
+        game: Game = non_saturating,
+        penalty: Penalty | None = None,
+        critic_steps: int = 1,
+        augment: Augment | None = None,
+        path_length: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.critic = critic
-        self.game = game
+        if critic_steps < 1 or path_length < 0:
+            raise UsageError(f"critic_steps is {critic_steps} and path_length {path_length}: give 1 or more, 0 or more.")
+        self.critic, self.game, self.penalty, self.augment = critic, game, penalty, augment
+        self.critic_steps = critic_steps
+        self.path = PathLength(path_length) if path_length else None
 
     def turns(self, model: Model) -> Sequence[Turn]:
         """The critic's turn, then the generator's, each on generated images of its own."""
         return (
             Turn("critic", list(self.critic.parameters()), partial(self._critic_loss, model)),
-            Turn("generator", list(model.parameters()), partial(self._generator_loss, model)),
+            Turn("generator", list(model.parameters()), partial(self._generator_loss, model), self.critic_steps),
         )
 
+    def begin(self, model: Model, seen: int) -> None:
+        """Called before each turn: where networks change with the images seen, they do it here."""
+
+    def seen_as(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) as the critic is shown them."""
+        return x if self.augment is None else self.augment(x)
+
     def _critic_loss(self, model: Model, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
+        self.begin(model, seen)
         with torch.no_grad():  # nothing of this turn reaches the generator
-            fakes = prior_draws(model, batch)  # (B, C, H, W)
-        real, fake = self._logits(batch.images), self._logits(fakes)  # (B,), (B,)
-        right = torch.cat([real > 0, fake < 0])
-        return self.game(real, fake)[0], {
-            "real_logit": real.detach().mean(),
-            "fake_logit": fake.detach().mean(),
-            "accuracy": right.float().mean(),
-        }
+            x, fakes = self.seen_as(batch.images), self.seen_as(prior_draws(model, batch))  # (B, C, H, W) each
+        real, fake = self._logits(x, batch), self._logits(fakes, batch)  # (B,), (B,)
+        losses, stats = self.game(real, fake)[0], standing(real.detach(), fake.detach())
+        if self.penalty is not None:
+            penalty = self.penalty(lambda images: self._logits(images, batch), x, fakes, seen)  # (B,)
+            losses, stats["penalty"] = losses + penalty, penalty.detach().mean()
+        if self.augment is not None and self.training:
+            stats |= self.augment.follow(stats["accuracy_real"], len(x), seen)
+        return losses, stats
 
     def _generator_loss(self, model: Model, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
+        self.begin(model, seen)
         with torch.no_grad():  # the real logits do not depend on the generator
-            real = self._logits(batch.images)  # (B,)
-        fake = self._logits(prior_draws(model, batch))  # (B,)
-        return self.game(real, fake)[1], {"fooled": (fake > 0).float().mean()}
+            real = self._logits(self.seen_as(batch.images), batch)  # (B,)
+        fake = self._logits(self.seen_as(prior_draws(model, batch)), batch)  # (B,)
+        losses, stats = self.game(real, fake)[1], {}
+        if self.path is not None:
+            path = self.path(model, batch, seen)
+            losses, stats = losses + path, {"path": path.detach()}
+        return losses, {**stats, "fooled": (fake.detach() > real.mean()).float().mean()}
 
-    def _logits(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.critic(x)  # (B, C, H, W) -> (B,)
+    def _logits(self, x: Tensor, batch: Batch) -> Tensor:
+        logits: Tensor = self.critic(x, batch.given)  # (B, C, H, W) -> (B,)
         return logits.to(x.dtype)  # the game is played in full precision
+
+
+def standing(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """How well a critic tells logits of real images (B,) from those of generated ones (B,).
+
+    Some games fix no logit that stands for "either", so the middle between the two means does: each
+    accuracy is the share of its kind on its own side of it, and near 0.5 where the critic knows nothing.
+    On held-out images the same numbers show a critic that has learnt its real images by heart.
+    """
+    middle = (real.mean() + fake.mean()) / 2
+    return {
+        "real_logit": real.mean(),
+        "fake_logit": fake.mean(),
+        "accuracy_real": (real > middle).float().mean(),
+        "accuracy_fake": (fake < middle).float().mean(),
+    }
 
 
 def prior_draws(model: Model, batch: Batch) -> Tensor:

@@ -17,7 +17,7 @@ MOST = 256  # images of the fixed batch
 class Holdout:
     """A chore: every so many steps, each turn's loss on one fixed validation batch, same noise each time.
 
-    It is logged as `TURN/held_out`. Nothing moves, and no statistics of a norm are touched.
+    They are logged as `TURN/held_out`, and the turn's other numbers as `TURN/held_out_NAME`. Nothing moves, and no statistics of a norm are touched.
     """
 
     def __init__(
@@ -41,7 +41,8 @@ class Holdout:
         self.cast.objective.eval()
         for turn in self.turns:
             chance.reseed(state.seed, "held out", turn.name)
-            losses, _ = turn.loss(self.batch, state.seen)
-            self.note(turn.name, {"held_out": losses.detach().mean()})
+            losses, stats = turn.loss(self.batch, state.seen)
+            held_out = {f"held_out_{name}": value for name, value in stats.items()}
+            self.note(turn.name, {"held_out": losses.detach().mean(), **held_out})
         self.cast.model.train()
         self.cast.objective.train()

@@ -100,5 +100,5 @@ def _play(
         losses, stats = turn.loss(batch, state.seen)
     loss = losses.float().mean()
     loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step(state.seen)
-    return {"loss": loss.detach(), **{name: torch.as_tensor(value).detach() for name, value in stats.items()}}
+    norm = optimiser.step(state.seen)
+    return {"loss": loss.detach(), "gradient": norm, **{name: torch.as_tensor(value).detach() for name, value in stats.items()}}

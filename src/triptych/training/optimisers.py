@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from triptych.errors import UsageError
 from triptych.ramps import Ramp, always
@@ -14,21 +14,38 @@ Parameters = Sequence[nn.Parameter]
 
 
 class Optimiser:
-    """One turn's optimiser: the rate follows `ramp(seen)`, gradients are clipped to norm `clip`."""
+    """One turn's optimiser: the rate follows `ramp(seen)`, gradients are clipped to norm `clip`.
 
-    def __init__(self, torch_optimiser: torch.optim.Optimizer, rate: float, ramp: Ramp, clip: float | None) -> None:
+    With `bound`, weights are kept in [-bound, bound] after each move.
+    """
+
+    def __init__(
+        self,
+        torch_optimiser: torch.optim.Optimizer,
+        rate: float,
+        ramp: Ramp,
+        clip: float | None,
+        bound: float | None = None,
+    ) -> None:
         self.torch = torch_optimiser
-        self._rate, self._ramp, self._clip = rate, ramp, clip
+        self._rate, self._ramp, self._clip, self._bound = rate, ramp, clip, bound
         self._parameters = [p for group in torch_optimiser.param_groups for p in group["params"]]
 
-    def step(self, seen: int) -> None:
-        """Move once down the gradients that the parameters hold, then forget them."""
+    @torch.no_grad()
+    def step(self, seen: int) -> Tensor:
+        """Move once down the gradients that the parameters hold, then forget them; returns their norm."""
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
         if self._clip is not None:
-            nn.utils.clip_grad_norm_(self._parameters, self._clip)
+            nn.utils.clip_grads_with_norm_(self._parameters, self._clip, norm)
         for group in self.torch.param_groups:
             group["lr"] = self._rate * self._ramp(seen)
         self.torch.step()
+        if self._bound is not None:
+            for parameter in self._parameters:
+                parameter.clamp_(-self._bound, self._bound)
         self.torch.zero_grad(set_to_none=True)
+        return norm
 
 
 Maker = Callable[[Parameters], Optimiser]
@@ -63,5 +80,23 @@ def adamw(
             list(parameters), rate, (float(betas[0]), float(betas[1])), eps, weight_decay, fused=fused
         )
         return Optimiser(inner, rate, ramp, clip)
+
+    return make
+
+
+def rmsprop(
+    rate: float = 5e-5,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    bound: float | None = None,
+    clip: float | None = None,
+    ramp: Ramp = always,
+) -> Maker:
+    """RMSprop (Hinton 2012); `bound` clips the weights, as Arjovsky et al. 2017 do (algorithm 1, c = 0.01)."""
+    if rate <= 0 or not 0 <= alpha < 1 or (bound is not None and bound <= 0):
+        raise UsageError(f"RMSprop has rate {rate}, alpha {alpha}, bound {bound}: give rate and bound above 0.")
+
+    def make(parameters: Parameters) -> Optimiser:
+        return Optimiser(torch.optim.RMSprop(list(parameters), rate, alpha, eps), rate, ramp, clip, bound)
 
     return make
