@@ -92,6 +92,8 @@ class Scores(Protocol):
 class Objective(nn.Module, ABC):
     """What dies with training: it owns critics and teachers, and names the turns of one step."""
 
+    recipe: Mapping[str, Any]  # on loaded ones
+
     @abstractmethod
     def turns(self, model: Model) -> Sequence[Turn]:
         """The turns, in the order in which they are played."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from triptych import devices, store
 from triptych.errors import NumericsError
@@ -45,6 +46,7 @@ class Chores:
         self._show_every, self._save_every = show_every, save_every
         self._shown = self._saved = run.state.seconds
         self._drawn = 0.0
+        self._real = run.splits.validation.read(range(min(SHOWN, len(run.splits.validation)))).images
         self._rate = (time.perf_counter(), run.state.seen, 0.0)
 
     def __call__(self, state: State) -> None:
@@ -57,6 +59,7 @@ class Chores:
         """A grid at fixed seeds from the shown model; drawn less often where drawing is slow."""
         start = time.perf_counter()
         images = torch.cat([batch.images for batch in generate(self.run.cast.shown, range(SHOWN))])
+        self.logbook.line(state, {"samples/variety": variety(images, self._real)})
         self.grid = write_png(grid(images, 8), self.run.folder / "samples" / f"{state.seen:012d}.png")
         self._show_every = max(self._show_every, 10 * (time.perf_counter() - start))
         self._shown = state.seconds
@@ -92,6 +95,16 @@ class Chores:
             line(state.seconds if budget.seconds else state.seen, text)
 
         return chore
+
+
+def variety(made: Tensor, real: Tensor) -> float:
+    """How much images differ from each other, as a share of how much real ones do; of each (N, C, H, W) uint8.
+
+    The mean over all values of the standard deviation over the images: 1 is as varied as real, 0 is one
+    and the same image, the plainest sign of a collapse.
+    """
+    spreads = [images.float().std(0, correction=0).mean().item() for images in (made, real)]
+    return spreads[0] / max(spreads[1], 1e-6)
 
 
 def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any, ...] = ()) -> Chores:  # noqa: B008

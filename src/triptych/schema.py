@@ -2,7 +2,8 @@
 
 A node of a recipe is a mapping with a `kind` from the catalogue; its other keys are the parameters
 of the callable of that name. A parameter annotated with a role of the catalogue (`Annotated[...,
-"critic"]`) is itself a node, and may be null where its default is None. `image_shape` and `classes` are facts of the data, filled in by name.
+"critic"]`) is itself a node, and may be null where its default is None. `image_shape` and `classes`
+are facts of the data, filled in by name.
 """
 
 from __future__ import annotations

@@ -27,8 +27,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from triptych import recipe, schema
-from triptych.core import Model
+from triptych.core import Model, Objective
 from triptych.errors import CheckpointError, ResourceError
+from triptych.training.state import under
 
 FORMAT = 1
 FOR_SAMPLING = ("model.safetensors", "recipe.yaml")
@@ -169,19 +170,34 @@ def load(path: str | Path, device: Any = "cpu") -> Model:
     Reads text and tensors only and checks their hashes; raises a `CheckpointError` (exit code 4)
     that names the damaged or foreign file and the way out. The recipe is at `model.recipe`.
     """
-    from triptych.devices import pick
-
     checkpoint = locate(path)
     verify(checkpoint, FOR_SAMPLING)
+    model: Model = _built("model", checkpoint, _tensors(checkpoint / "model.safetensors"), device)
+    return model
+
+
+def load_objective(path: str | Path, device: Any = "cpu") -> Objective:
+    """What a run was trained by, with its weights: critics and all that dies with training. Raises as `load` does."""
+    checkpoint = locate(path)
+    verify(checkpoint, FOR_TRAINING)
+    held = under(_tensors(checkpoint / "state.safetensors"), "objective/")
+    objective: Objective = _built("objective", checkpoint, held, device)
+    return objective
+
+
+def _built(role: str, checkpoint: Path, tensors: Mapping[str, Tensor], device: Any) -> Any:
+    """The recipe's object with these weights, in eval mode, nothing of it moving."""
+    from triptych.devices import pick
+
     tree = recipe.read_file(checkpoint / "recipe.yaml")
     try:
-        model: Model = schema.build("model", tree["model"], facts(tree))
-        model.load_state_dict(_tensors(checkpoint / "model.safetensors"))
+        module = schema.build(role, tree[role], facts(tree))
+        module.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{checkpoint} does not fit this version: {detail}. {_way_out(checkpoint)}") from error
-    model.recipe = tree
-    return model.eval().requires_grad_(False).to(pick(str(device)))
+    module.recipe = tree
+    return module.eval().requires_grad_(False).to(pick(str(device)))
 
 
 def facts(tree: Mapping[str, Any]) -> dict[str, Any]:

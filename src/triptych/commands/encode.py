@@ -1,4 +1,4 @@
-"""`triptych encode`: the features of images, one row each, from a model that encodes."""
+"""`triptych encode`: the features of images, one row each, from a model that encodes or from its critic."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
-    from triptych.core import Encodes, Model, Source
+    from triptych.core import Encodes, Shape, Source
 
 
 class Encoded(NamedTuple):
@@ -28,6 +29,7 @@ def encode(
     images: Annotated[Any, Flag("a data set's name, a folder or zip of images, an .npz, or a pack", metavar="DATA")],
     *,
     out: Annotated[str | None, Flag("an .npz file with features, names and labels", ("-o", "--out"), "FILE")] = None,
+    critic: Annotated[bool, Flag("features of the critic that the model was trained against, not the model's")] = False,
     draw: Annotated[bool, Flag("draw from the posterior instead of taking its mean")] = False,
     seed: Annotated[int | str, Flag("with --draw: image i is drawn with seed + i", metavar="N")] = 0,
     batch: Annotated[int | str, Flag("images encoded at once", metavar="N")] = 64,
@@ -36,22 +38,27 @@ def encode(
 ) -> Encoded:
     """Encode every image of DATA, in the order of their names, brought to the model's size.
 
-    From Python MODEL may be a loaded model, and DATA a uint8 tensor (N, C, H, W).
+    From Python MODEL may be a loaded model, and DATA a uint8 tensor (N, C, H, W). A model that does
+    not encode may have been trained against a critic whose features do: `critic` takes those.
     """
     from pathlib import Path
 
     from triptych.devices import pick
     from triptych.gallery import write_npz
     from triptych.quantities import count
-    from triptych.store import load
+    from triptych.store import load, load_objective
 
     size, first = count(batch, "--batch", 1, 65536), count(seed, "--seed", 0)
     path = None if out is None else Path(out)
     if path is not None and path.suffix.lower() != ".npz":
         raise UsageError(f"-o {path}: features are written as .npz; give a name that ends in it.")
-    net = load(model, pick(device)) if isinstance(model, (str, Path)) else model
+    if critic and draw:
+        raise UsageError("--draw: a critic's features are not drawn; leave --draw or --critic out.")
+    stored = isinstance(model, (str, Path))
+    net = (load_objective if critic else load)(model, pick(device)) if stored else model
     encoder = _encoder(net)
-    source = _source(images, net, screen)
+    data = net.recipe["data"] if hasattr(net, "recipe") else {"image_shape": net.image_shape, "fit": "crop"}
+    source = _source(images, tuple(data["image_shape"]), data["fit"], screen)
     features, labels = _features(encoder, next(net.parameters()).device, source, size, first if draw else None, screen)
     import numpy as np
 
@@ -64,17 +71,21 @@ def encode(
     return result
 
 
-def _encoder(net: Model) -> Encodes:
+def _encoder(net: nn.Module) -> Encodes:
     from triptych import recipe
-    from triptych.core import Encodes
+    from triptych.core import Encodes, Model
 
-    if not isinstance(net, Encodes):
-        able = [name for name in recipe.names() if "encode" in recipe.about(name).can]
-        raise UsageError(f"This model does not encode; train one that does: {', '.join(able)}.")
-    return net
+    if isinstance(net, Encodes):
+        return net
+    if not isinstance(net, Model):
+        raise UsageError("This model was trained without a critic; leave --critic out.")
+    able = [name for name in recipe.names() if "encode" in recipe.about(name).can]
+    raise UsageError(
+        f"This model does not encode; train one that does ({', '.join(able)}), or give --critic where it had a critic."
+    )
 
 
-def _source(images: Any, net: Model, screen: Screen) -> Source:
+def _source(images: Any, shape: Shape, fit: str, screen: Screen) -> Source:
     """All images of the data at the size and with the channels of the model."""
     import torch
 
@@ -83,9 +94,7 @@ def _source(images: Any, net: Model, screen: Screen) -> Source:
 
     if isinstance(images, torch.Tensor):
         return ArraySource(images.numpy())
-    channels, height, width = net.image_shape
-    fit = net.recipe["data"]["fit"] if hasattr(net, "recipe") else "crop"
-    return open_data(str(images), size=(height, width), channels=channels, fit=fit, note=screen.say).everything
+    return open_data(str(images), size=shape[1:], channels=shape[0], fit=fit, note=screen.say).everything
 
 
 def _features(

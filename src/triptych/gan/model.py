@@ -81,7 +81,7 @@ class Generator(Model):
         z = torch.cat([half, -half])
         if not self.classes:
             return self.style(z).mean(0, keepdim=True)
-        labels, places = given["labels"].unique(return_inverse=True)
+        labels, places = torch.unique(given["labels"], return_inverse=True)
         means = [self.style(z, {"labels": label.expand(len(z))}).mean(0) for label in labels]
         return torch.stack(means)[places]
 

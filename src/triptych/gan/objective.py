@@ -11,7 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from triptych.core import Batch, Critic, Model, Objective, Stats, Turn
+from triptych.chance import Draw
+from triptych.core import NOTHING, Batch, Critic, Given, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
 from triptych.gan.augment import Augment
 from triptych.gan.games import Game, non_saturating
@@ -38,7 +39,7 @@ class Adversarial(Objective):
     ) -> None:
         super().__init__()
         if critic_steps < 1 or path_length < 0:
-            raise UsageError(f"critic_steps is {critic_steps} and path_length {path_length}: give 1 or more, 0 or more.")
+            raise UsageError(f"critic_steps is {critic_steps}, path_length {path_length}: give 1 or more, 0 or more.")
         self.critic, self.game, self.penalty, self.augment = critic, game, penalty, augment
         self.critic_steps = critic_steps
         self.path = PathLength(path_length) if path_length else None
@@ -49,6 +50,11 @@ class Adversarial(Objective):
             Turn("critic", list(self.critic.parameters()), partial(self._critic_loss, model)),
             Turn("generator", list(model.parameters()), partial(self._generator_loss, model), self.critic_steps),
         )
+
+    def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
+        """What the critic sees in images (B, C, H, W): the features (B, F) before its last layer."""
+        features: Tensor = self.critic.features(x)  # type: ignore[operator]
+        return features
 
     def begin(self, model: Model, seen: int) -> None:
         """Called before each turn: where networks change with the images seen, they do it here."""

@@ -79,7 +79,7 @@ class Painter(nn.Module):
         self.leave = conv(widths[-1], image_shape[0], 1, 1.0)
 
     def forward(self, w: Tensor) -> Tensor:
-        h = self.basis * self.enter(w)[:, :, None, None]  # (B, F, h, w): a learned start, each channel as bright as w says
+        h = self.basis * self.enter(w)[:, :, None, None]  # (B, F, h, w): a learned start, scaled by the style
         for stage in self.stages:
             h = stage(h)
         x: Tensor = self.leave(h)  # (B, C, H, W)

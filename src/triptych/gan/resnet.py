@@ -1,8 +1,9 @@
 """Residual networks for small images: those of WGAN-GP and of SN-GAN, plain or conditional.
 
-Gulrajani et al. 2017 (arXiv:1704.00028, table 3 and appendix F) and Miyato et al. 2018
-(arXiv:1802.05957, table 4) for 32x32; other sides take as many halvings as they allow. The generator's norms are conditional on the class (de Vries et al. 2017), the critic projects
-it; self-attention is that of Zhang et al. 2019 (arXiv:1805.08318, equations 1 to 3).
+Gulrajani et al. 2017 (arXiv:1704.00028, table 3 and appendix F) and Miyato et al. 2018 (arXiv:1802.05957,
+table 4) for 32x32; other sides take as many halvings as they allow. The generator's norms are conditional
+on the class (de Vries et al. 2017), the critic projects it; self-attention is that of Zhang et al. 2019
+(arXiv:1805.08318, equations 1 to 3).
 
 Notation: B batch, C channels, F features, H W sides; x image, w style: the latent, and the class beside it.
 """
@@ -164,7 +165,8 @@ class ToldNorm(nn.Module):
         if self.tell is None:
             return y
         scale, offset = self.tell(told)[:, :, None, None].chunk(2, 1)  # (B, F, 1, 1) each
-        return y * (1 + scale) + offset
+        y = y * (1 + scale) + offset
+        return y
 
 
 class Attention(nn.Module):

@@ -26,6 +26,6 @@ def resized(h: Tensor, sides: tuple[int, int], finer: Finer = "nearest") -> Tens
         h = avg_pool2d(h, steps) if whole else interpolate(h, size=less, mode="area")
     if less == sides:
         return h
-    return interpolate(h, size=sides, mode="nearest-exact") if finer == "nearest" else interpolate(
-        h, size=sides, mode="bilinear", align_corners=False
-    )
+    if finer == "nearest":
+        return interpolate(h, size=sides, mode="nearest-exact")
+    return interpolate(h, size=sides, mode="bilinear", align_corners=False)

@@ -17,7 +17,8 @@ MOST = 256  # images of the fixed batch
 class Holdout:
     """A chore: every so many steps, each turn's loss on one fixed validation batch, same noise each time.
 
-    They are logged as `TURN/held_out`, and the turn's other numbers as `TURN/held_out_NAME`. Nothing moves, and no statistics of a norm are touched.
+    They are logged as `TURN/held_out`, and the turn's other numbers as `TURN/held_out_NAME`. Nothing
+    moves, and no statistics of a norm are touched.
     """
 
     def __init__(

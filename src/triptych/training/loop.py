@@ -101,4 +101,5 @@ def _play(
     loss = losses.float().mean()
     loss.backward()  # type: ignore[no-untyped-call]
     norm = optimiser.step(state.seen)
-    return {"loss": loss.detach(), "gradient": norm, **{name: torch.as_tensor(value).detach() for name, value in stats.items()}}
+    told = {name: torch.as_tensor(value).detach() for name, value in stats.items()}
+    return {"loss": loss.detach(), "gradient": norm, **told}

@@ -57,14 +57,14 @@ class Cast(NamedTuple):
         """Put back what `shown.state_dict()` and `tensors()` gave; raises a `CheckpointError`."""
         try:
             self.shown.load_state_dict(dict(shown))
-            self.objective.load_state_dict(_under(held, "objective/"))
+            self.objective.load_state_dict(under(held, "objective/"))
             if self.ema:
-                self.model.load_state_dict(_under(held, "model/"))
+                self.model.load_state_dict(under(held, "model/"))
         except RuntimeError as error:
             raise CheckpointError(f"The checkpoint does not fit the recipe: {' '.join(str(error).split())}") from error
         for turn, optimiser in self.optimisers.items():
             moments: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in _under(held, f"optimiser/{turn}/").items():
+            for name, tensor in under(held, f"optimiser/{turn}/").items():
                 index, _, key = name.partition("/")
                 moments.setdefault(int(index), {})[key] = tensor
             groups = optimiser.torch.state_dict()["param_groups"]
@@ -75,5 +75,6 @@ class Cast(NamedTuple):
         return all(bool(torch.isfinite(t).all()) for t in self.shown.state_dict().values() if t.is_floating_point())
 
 
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, by the rest of their names."""
     return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
