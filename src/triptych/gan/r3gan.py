@@ -10,6 +10,7 @@ Notation: B batch, C channels, F features, H W sides; x image, w style: the late
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,6 @@ from triptych.nets.resample import resized
 
 SLOPE = 0.2  # of the leaky ReLU below zero
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # keeps the variance through one of them (He et al. 2015, equation 15)
-WIDE = 32  # px of the longer side up to which all features are `width`; each doubling beyond halves them
 MORE = 2  # inner channels of a bottleneck, as a multiple of its outer ones
 
 
@@ -35,17 +35,19 @@ def r3gan(
     width: int = 256,
     blocks: int = 2,
     groups: int = 0,
+    wide: int = 32,
     core: int = 4,
     conditional: bool = False,
 ) -> Generator:
     """Stages of `blocks` residual blocks, each at twice the sides: (B, latent) -> (B, C, H, W), about [-1, 1].
 
     `groups` 0: blocks of two plain 3x3 convolutions, fast everywhere; above: the paper's bottleneck, whose
-    3x3 convolution is in so many groups (96 at width 768). `conditional` asks for a class; raises a
+    3x3 convolution is in so many groups (96 at width 768). Features are `width` where the longer side has
+    at most `wide` px, and half as many at each doubling beyond. `conditional` asks for a class; raises a
     `UsageError` where the images have none, and for values that make no network.
     """
     classes = classes_of(conditional, classes)
-    net = Painter(image_shape, check_latent(latent) + classes, width, blocks, groups, core)
+    net = Painter(image_shape, check_latent(latent) + classes, Size(width, blocks, groups, wide, core))
     return Generator(net, image_shape, latent, classes)
 
 
@@ -55,27 +57,42 @@ def r3gan_critic(
     width: int = 256,
     blocks: int = 2,
     groups: int = 0,
+    wide: int = 32,
     core: int = 4,
     features: int = 128,
     conditional: bool = False,
 ) -> Critic:
     """The generator's stages upside down, to `features` and logits (B,); with classes a projection of them."""
-    trunk = Trunk(image_shape, width, blocks, groups, core, features)
+    trunk = Trunk(image_shape, Size(width, blocks, groups, wide, core), features)
     return Critic(trunk, features, classes_of(conditional, classes))
+
+
+class Size(NamedTuple):
+    """How large a network is."""
+
+    width: int
+    blocks: int
+    groups: int
+    wide: int
+    core: int
+
+    def at(self, side: Side) -> int:
+        """The features at these sides."""
+        return max(1, self.width * self.wide // max(self.wide, *side))
 
 
 class Painter(nn.Module):
     """Styles (B, D) to images (B, C, H, W)."""
 
-    def __init__(self, image_shape: Shape, styles: int, width: int, blocks: int, groups: int, core: int) -> None:
+    def __init__(self, image_shape: Shape, styles: int, size: Size) -> None:
         super().__init__()
-        sides = ladder(image_shape[1:], core)[::-1]
-        widths = [width_at(side, width) for side in sides]
+        sides = ladder(image_shape[1:], size.core)[::-1]
+        widths = [size.at(side) for side in sides]
         self.basis = nn.Parameter(torch.randn(widths[0], *sides[0]))
         self.enter = dense(styles, widths[0], 1.0)
         self.stages = nn.ModuleList()
         for step, side in enumerate(sides):
-            self.stages.append(Stage(widths[max(0, step - 1)], widths[step], side, blocks, groups, len(sides)))
+            self.stages.append(Stage(widths[max(0, step - 1)], widths[step], side, size, len(sides)))
         self.leave = conv(widths[-1], image_shape[0], 1, 1.0)
 
     def forward(self, w: Tensor) -> Tensor:
@@ -93,15 +110,15 @@ class Painter(nn.Module):
 class Trunk(nn.Module):
     """Images (B, C, H, W) to features (B, features)."""
 
-    def __init__(self, image_shape: Shape, width: int, blocks: int, groups: int, core: int, features: int) -> None:
+    def __init__(self, image_shape: Shape, size: Size, features: int) -> None:
         super().__init__()
-        sides = ladder(image_shape[1:], core)
-        widths = [width_at(side, width) for side in sides]
+        sides = ladder(image_shape[1:], size.core)
+        widths = [size.at(side) for side in sides]
         self.enter = conv(image_shape[0], widths[0], 1, 1.0)
         self.stages = nn.ModuleList()
         for step in range(len(sides)):
             after = min(step + 1, len(sides) - 1)
-            self.stages.append(Stage(widths[step], widths[after], sides[after], blocks, groups, len(sides), down=True))
+            self.stages.append(Stage(widths[step], widths[after], sides[after], size, len(sides), down=True))
         self.gather = nn.Conv2d(widths[-1], widths[-1], sides[-1], groups=widths[-1], bias=False)  # (B, F, 1, 1)
         nn.init.normal_(self.gather.weight, 0.0, 1 / math.sqrt(sides[-1][0] * sides[-1][1]))
         self.leave = dense(widths[-1], features, 1.0)
@@ -117,14 +134,12 @@ class Trunk(nn.Module):
 class Stage(nn.Module):
     """Residual blocks at one size and the way to the next: going up it comes first, going down last."""
 
-    def __init__(
-        self, inside: int, outside: int, side: Side, blocks: int, groups: int, stages: int, down: bool = False
-    ) -> None:
+    def __init__(self, inside: int, outside: int, side: Side, size: Size, stages: int, down: bool = False) -> None:
         super().__init__()
-        _check(inside, blocks, groups)
         self.side, self.down = side, down
-        depth = blocks * stages  # the residual branches that an image passes
-        self.blocks = nn.Sequential(*(Block(inside if down else outside, groups, depth) for _ in range(blocks)))
+        width, depth = inside if down else outside, size.blocks * stages  # residual branches that an image passes
+        _check(width, size.blocks, size.groups)
+        self.blocks = nn.Sequential(*(Block(width, size.groups, depth) for _ in range(size.blocks)))
         self.change = nn.Identity() if inside == outside else conv(inside, outside, 1, 1.0, bias=False)
 
     def forward(self, h: Tensor) -> Tensor:
@@ -156,11 +171,6 @@ class Block(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         y: Tensor = h + self.layers(leaky_relu(h, SLOPE))
         return y
-
-
-def width_at(side: Side, width: int) -> int:
-    """The features at these sides."""
-    return max(1, width * WIDE // max(WIDE, *side))
 
 
 def conv(inside: int, outside: int, kernel: int, gain: float, groups: int = 1, bias: bool = True) -> nn.Conv2d:
