@@ -23,7 +23,7 @@ FLOORS = {
             "nets metrics extractors",
             "data gan vae diffusion",
             "training recipe schema",
-            "store sampling gallery report child evaluation privacy",
+            "store sampling gallery report child evaluation privacy walking inversion film",
             "run",
             "scoring flops",
             "play comparison",

@@ -24,6 +24,7 @@ SHORTER = {  # what stands in the README, and what is run here
     "10min": "5s",
     "evaluate runs/a ": "evaluate runs/a -n 100 ",
     "privacy runs/a ": "privacy runs/a -n 100 ",
+    "-o found/ ": "-o found/ --steps 5 ",
     "200_000": "2_000",
 }
 Run = Callable[..., str]

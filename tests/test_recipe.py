@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 import pytest
 import yaml
@@ -48,6 +49,9 @@ def test_a_data_set_has_its_own_recipe() -> None:
         ("batch=1.5", "batch: 1.5 does not fit"),
         ("ema.half_live=3", "did you mean 'half_life'?"),
         ("optimisers.critic.rate=fast", "optimisers.critic.rate: 'fast' does not fit"),
+        ("objective.game=null", "objective.game: give the name of a game"),
+        ("objective.penalty=r7", "objective.penalty: there is no penalty 'r7'; did you mean"),
+        ("objective.penalty=3", "objective.penalty: give the name of a penalty"),
         ("objective=3", "objective: give the name of a objective"),
     ],
 )
@@ -55,6 +59,29 @@ def test_wrong_values_are_named(change: str, says: str) -> None:
     with pytest.raises(UsageError) as error:
         schema.complete(recipe.read("dcgan", "x", None, [change]))
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (None, None),
+        ("objective.penalty=null", None),
+        ("objective.penalty=r1", {"kind": "r1", "gamma": 1.0, "every": 1, "ramp": {"kind": "always"}}),
+        ("objective.penalty={kind: r1, gamma: 2, ramp: {kind: warm-up, images: 5}}",
+         {"kind": "r1", "gamma": 2.0, "every": 1, "ramp": {"kind": "warm-up", "images": 5, "start": 0.0}}),
+    ],
+)  # fmt: skip
+def test_a_part_that_may_be_missing(change: str | None, expected: dict[str, Any] | None) -> None:
+    node = schema.complete(recipe.read("dcgan", "x", None, [change] if change else []))["objective"]
+    assert node["penalty"] == expected
+    built = schema.build("objective", node, {"image_shape": (1, 8, 8), "classes": 0})
+    assert (built.penalty and built.penalty.weight) == (expected and expected["gamma"] / 2)
+
+
+def test_null_takes_a_penalty_away() -> None:
+    node = schema.complete(recipe.read("r3gan", "x", None, ["objective.penalty=null"]))["objective"]
+    assert node["penalty"] is None
+    assert schema.complete(recipe.read("r3gan", "x"))["objective"]["penalty"]["kind"] == "r1-r2"
 
 
 @pytest.mark.parametrize("change", ["width", "=3", "model.width=[1", "model.width={a: *b}"])

@@ -5,6 +5,10 @@ from __future__ import annotations
 TINY = {
     "mlp-gan": ["model.latent=8"],
     "dcgan": ["model.width=4", "objective.critic.width=4", "model.latent=8"],
+    "wgan": ["model.width=4", "objective.critic.width=4", "model.latent=8"],
+    "wgan-gp": ["model.width=4", "objective.critic.width=4", "model.latent=8"],
+    "sngan": ["model.width=4", "objective.critic.width=4", "model.latent=8"],
+    "r3gan": [f"{player}.{size}" for player in ("model", "objective.critic") for size in ("width=8", "blocks=1")],
     "vae": ["model.width=4", "model.latent=4"],
     "ddpm": ["model.width=8", "model.blocks=1"],
 }

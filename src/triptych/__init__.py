@@ -25,9 +25,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "compare": "triptych.commands.compare",
+    "directions": "triptych.commands.directions",
     "doctor": "triptych.commands.doctor",
     "encode": "triptych.commands.encode",
     "evaluate": "triptych.commands.evaluate",
+    "interpolate": "triptych.commands.interpolate",
+    "invert": "triptych.commands.invert",
     "models": "triptych.commands.models",
     "pack": "triptych.commands.pack",
     "privacy": "triptych.commands.privacy",

@@ -26,6 +26,9 @@ COMMANDS = {  # the order of the help text is the order of use
     "train": "train a model on images; the same line again resumes",
     "sample": "new images from a trained model",
     "encode": "the features of images, from a model that encodes",
+    "interpolate": "a walk through the images of some seeds, as a film or a strip",
+    "invert": "real images as styles of a model",
+    "directions": "what a model's styles mean, found without labels",
     "evaluate": "score generated images, whoever made them, against real ones",
     "privacy": "does a model copy its training images? with controls",
     "compare": "train several models under one budget and write a report",
@@ -84,7 +87,7 @@ def fail(error: TriptychError, words: Sequence[str]) -> int:
 
 def overview() -> argparse.ArgumentParser:
     """The help text of `triptych` itself; imports no command."""
-    lines = [f"  {name:10}{text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:12}{text}" for name, text in COMMANDS.items()]
     parser = Parser(
         prog="triptych",
         usage="triptych COMMAND ...",

@@ -89,6 +89,31 @@ class Scores(Protocol):
         ...
 
 
+@runtime_checkable
+class Styles(Protocol):
+    """A model whose noise first becomes a style w, which it then paints: x = paint(style(z)).
+
+    Styles are (B, D), or (B, L, D) where layers have styles of their own. A straight line between two
+    styles is a path of images that the model can make.
+    """
+
+    def style(self, z: Tensor, given: Given = NOTHING) -> Tensor:
+        """Latents (B, *latent_shape) to styles (B, ..., D)."""
+        ...
+
+    def paint(self, w: Tensor) -> Tensor:
+        """Styles to images (B, C, H, W) in [-1, 1]."""
+        ...
+
+    def centre(self, given: Given = NOTHING) -> Tensor:
+        """The mean style of each image's class, (B, ..., D); without classes (1, ..., D)."""
+        ...
+
+    def directions(self, count: int) -> tuple[Tensor, Tensor]:
+        """The orthonormal directions (count, D) of a style that change most, and their strengths (count,), falling."""
+        ...
+
+
 class Objective(nn.Module, ABC):
     """What dies with training: it owns critics and teachers, and names the turns of one step."""
 

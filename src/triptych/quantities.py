@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 from triptych.errors import UsageError
 
@@ -25,6 +26,39 @@ def count(value: int | str, name: str, low: int = 1, high: int = _LARGEST) -> in
         most = "" if high == _LARGEST else f" to {high}"
         raise UsageError(f"{name} is {value!r}: give a whole number from {low}{most}, such as 1500, 20k or 2M.")
     return int(number)
+
+
+def decimal(value: float | str, name: str, low: float, high: float) -> float:
+    """A number such as 0.7 or "24", within [low, high]."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if isinstance(value, bool) or not low <= found <= high:
+        raise UsageError(f"{name} is {value!r}: give a number from {low:g} to {high:g}.")
+    return found
+
+
+def whole_numbers(value: int | str | Iterable[int], name: str, most: int = 10_000) -> list[int]:
+    """Whole numbers from zero on: "1,2,3", "0-7" (both ends count), "5,8-10", 4, or a list of numbers.
+
+    Raises a `UsageError` for anything else, and for more than `most`.
+    """
+    parts = [str(part).strip() for part in (value.split(",") if isinstance(value, str) else _listed(value))]
+    found: list[int] = []
+    for part in parts:
+        match = re.fullmatch(r"([0-9]{1,15})(?:-([0-9]{1,15}))?", part, re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last < first + most:
+            raise UsageError(f"{name} is {value!r}: give whole numbers such as 1,2,3 or 0-7, at most {most:,}.")
+        found += range(first, last + 1)
+    if not 1 <= len(found) <= most:
+        raise UsageError(f"{name} is {value!r}: give whole numbers such as 1,2,3 or 0-7, at most {most:,}.")
+    return found
+
+
+def _listed(value: int | Iterable[int]) -> Iterable[int]:
+    return value if isinstance(value, Iterable) else [value]
 
 
 def seconds(value: float | str, name: str) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -31,17 +32,26 @@ def generate(
     return _batches(model, seeds, given, batch, how)
 
 
-def _batches(model: Model, seeds: list[int], given: Given, size: int, how: dict[str, Any]) -> Iterator[Batch]:
+@contextmanager
+def at_rest(model: Model) -> Iterator[torch.device]:
+    """Gives the model's device; inside, the model is in eval mode, on the threads that suit its images."""
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
     was_training = model.training
+    model.eval()
+    try:
+        with threads_for(model.image_shape[1:], device):
+            yield device
+    finally:
+        model.train(was_training)
+
+
+def _batches(model: Model, seeds: list[int], given: Given, size: int, how: dict[str, Any]) -> Iterator[Batch]:
     for start in range(0, len(seeds), size):
         part = {name: value[start : start + size] for name, value in given.items()}
-        draw = Draw(seeds[start : start + size], device)
-        model.eval()
-        with torch.no_grad(), threads_for(model.image_shape[1:], device):
+        with at_rest(model) as device, torch.no_grad():
+            draw = Draw(seeds[start : start + size], device)
             x = model.sample(draw, {name: value.to(device) for name, value in part.items()}, **how)
-        model.train(was_training)
         yield Batch(to_uint8(x).cpu(), part)
 
 
@@ -60,6 +70,22 @@ def labels_for(seeds: list[int], classes: int) -> Given:
         return NOTHING
     drawn = [int(torch.randint(classes, (), generator=generator("label", seed))) for seed in seeds]
     return {"labels": torch.tensor(drawn)}
+
+
+def named(labels: str | None, names: Sequence[str], images: int) -> Given:
+    """Classes by name or number, "cat,dog" or "0,1", repeated in turn to so many images; nothing for None."""
+    if labels is None:
+        return NOTHING
+    chosen = []
+    for word in str(labels).split(","):
+        word = word.strip()
+        if word in names:
+            chosen.append(names.index(word))
+        elif word.isascii() and word.isdigit():
+            chosen.append(int(word))
+        else:
+            raise UsageError(f"--labels: there is no class {word!r}; {nearest(word, names)}")
+    return {"labels": torch.tensor([chosen[i % len(chosen)] for i in range(images)])}
 
 
 def check_labels(given: Given, images: int, classes: int) -> None:

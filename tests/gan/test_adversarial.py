@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 from triptych import chance
 from triptych.chance import Draw
-from triptych.core import Batch, Turn
+from triptych.core import NOTHING, Batch, Given, Turn
+from triptych.errors import UsageError
 from triptych.gan.dcgan import dcgan, dcgan_critic
 from triptych.gan.mlp import mlp_critic, mlp_gan
 from triptych.gan.model import Generator
-from triptych.gan.objective import Adversarial
+from triptych.gan.objective import Adversarial, standing
+from triptych.gan.penalties import r1
+from triptych.gan.r3gan import r3gan
 
 SHAPE = (1, 8, 8)
 MAKE: dict[str, Callable[[], tuple[Generator, nn.Module]]] = {
@@ -74,7 +77,7 @@ class Watcher(nn.Module):
         self.shown: list[Tensor] = []
         self.scale = nn.Parameter(torch.ones(()))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, given: Given = NOTHING) -> Tensor:
         self.shown.append(x.detach().clone())
         return self.scale * x.flatten(1).mean(1)
 
@@ -95,15 +98,74 @@ def test_the_numbers_logged() -> None:
     model, objective = mlp_gan(SHAPE, 8, (16,)), Adversarial(Watcher())
     critic, generator = objective.turns(model)
     _, stats = critic.loss(Batch(torch.ones(6, *SHAPE)), 0)
-    assert set(stats) == {"real_logit", "fake_logit", "accuracy"}
-    assert stats["real_logit"].item() == 1
+    assert set(stats) == {"real_logit", "fake_logit", "accuracy_real", "accuracy_fake"}
     fakes = objective.critic.shown[1].flatten(1).mean(1)
+    assert (stats["real_logit"].item(), stats["accuracy_real"].item()) == (1, 1)
     assert stats["fake_logit"].item() == pytest.approx(fakes.mean().item(), abs=1e-6)
-    assert stats["accuracy"].item() == pytest.approx(0.5 + (fakes < 0).float().mean().item() / 2)
-    _, stats = generator.loss(Batch(torch.ones(6, *SHAPE)), 0)
-    assert stats["fooled"].item() == pytest.approx(
-        (objective.critic.shown[3].flatten(1).mean(1) > 0).float().mean().item()
-    )
+    assert stats["accuracy_fake"].item() == pytest.approx((fakes < (1 + fakes.mean()) / 2).float().mean().item())
+    _, stats = generator.loss(Batch(torch.zeros(6, *SHAPE)), 0)
+    fakes = objective.critic.shown[3].flatten(1).mean(1)
+    assert stats["fooled"].item() == pytest.approx((fakes > 0).float().mean().item())
+
+
+def test_a_critic_is_right_on_its_side_of_the_middle() -> None:
+    stats = standing(torch.tensor([3.0, 5.0, 0.0, 4.0]), torch.tensor([1.0, -1.0, -2.0, 4.0]))  # 3 and 0.5: 1.75
+    values = {name: value.item() for name, value in stats.items()}
+    assert values == {"real_logit": 3, "fake_logit": 0.5, "accuracy_real": 0.75, "accuracy_fake": 0.75}
+    moved = standing(torch.tensor([13.0, 15.0, 10.0, 14.0]), torch.tensor([11.0, 9.0, 8.0, 14.0]))
+    assert moved["accuracy_real"] == moved["accuracy_fake"] == 0.75
+
+
+def test_the_penalty_is_added_to_the_critics_losses_alone() -> None:
+    """The Watcher's slope is scale / N at each of N values, so R1 is gamma / 2 scale^2 / N."""
+    model, batch = mlp_gan(SHAPE, 8, (16,)), Batch(torch.rand(6, *SHAPE))
+
+    def losses(objective: Adversarial) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        torch.manual_seed(0)
+        (critic, stats), (generator, _) = (turn.loss(batch, 0) for turn in objective.turns(model))
+        return critic, generator, dict(stats)
+
+    model.eval()  # the same fakes twice
+    plain, penalised = losses(Adversarial(Watcher())), losses(Adversarial(Watcher(), penalty=r1(0.5)))
+    torch.testing.assert_close(penalised[0] - plain[0], torch.full((6,), 0.25 / 64))
+    torch.testing.assert_close(penalised[1], plain[1])
+    assert penalised[2]["penalty"].item() == pytest.approx(0.25 / 64)
+    assert "penalty" not in plain[2]
+
+
+def test_the_generator_moves_at_every_critic_step_so_many() -> None:
+    critic, generator = Adversarial(Watcher(), critic_steps=5).turns(mlp_gan(SHAPE, 8, (16,)))
+    assert (critic.every, generator.every) == (1, 5)
+    with pytest.raises(UsageError, match="critic_steps is 0"):
+        Adversarial(Watcher(), critic_steps=0)
+
+
+def test_the_path_length_is_the_generators() -> None:
+    objective = Adversarial(Watcher(), path_length=2.0)
+    critic, generator = objective.turns(mlp_gan(SHAPE, 8, (16,)))
+    batch = Batch(torch.rand(6, *SHAPE))
+    assert "path" not in critic.loss(batch, 0)[1]
+    _, stats = generator.loss(batch, 0)
+    assert stats["path"].item() > 0
+    assert any("path" in name for name in objective.state_dict())  # its running mean is in a checkpoint
+
+
+class Told(Watcher):
+    """A critic that remembers what it is told."""
+
+    def forward(self, x: Tensor, given: Given = NOTHING) -> Tensor:
+        self.labels = given["labels"]
+        return super().forward(x, given)
+
+
+def test_both_players_are_told_the_labels() -> None:
+    model, told = r3gan(SHAPE, 10, 8, 8, 1, conditional=True), Told()
+    labels = torch.tensor([3, 1, 4, 1, 5, 9])
+    for turn in Adversarial(told).turns(model):
+        told.labels = torch.zeros(0)
+        losses, _ = turn.loss(Batch(torch.rand(6, *SHAPE), {"labels": labels}), 0)
+        assert torch.equal(told.labels, labels)
+        assert losses.shape == (6,)
 
 
 @EACH
@@ -124,7 +186,7 @@ def test_a_critic_separates_one_batch_from_a_generator_that_stands_still(name: s
     batch = Batch(torch.rand(16, *SHAPE, generator=chance.generator("data")) * 2 - 1)
     critic, _ = objective.turns(model)
     stats = play([critic], batch, 150)
-    assert stats["accuracy"].item() > 0.95
+    assert min(stats["accuracy_real"].item(), stats["accuracy_fake"].item()) > 0.95
     assert stats["real_logit"].item() > 1 > -1 > stats["fake_logit"].item()
 
 

@@ -6,6 +6,7 @@ eigenvalues +-i/2 at the equilibrium (0, 0), so without a penalty none converges
 
 from __future__ import annotations
 
+import cmath
 import math
 
 import pytest
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import NOTHING, Batch, Given, Model, Turn
-from triptych.gan.games import Game, minimax, non_saturating
+from triptych.gan.games import Game, minimax, non_saturating, wasserstein
 from triptych.gan.objective import Adversarial
+from triptych.gan.penalties import Weighed, gradient, r1
 
 STEP = 0.1
 DATA = Batch(torch.zeros(2, 1, 1, 1, dtype=torch.float64))
@@ -44,29 +46,36 @@ class Slope(nn.Module):
         super().__init__()
         self.slope = nn.Parameter(torch.tensor(start, dtype=torch.float64))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, given: Given = NOTHING) -> Tensor:
         return self.slope * x.flatten()
 
 
-def gradient(turn: Turn) -> Tensor:
+def downhill(turn: Turn) -> Tensor:
     losses, _ = turn.loss(DATA, 0)
     return torch.autograd.grad(losses.mean(), turn.moves[0])[0]
 
 
-def radii(game: Game, start: float, steps: int, *, alternating: bool) -> list[float]:
-    """The distance from the equilibrium after each step of gradient descent."""
+def walk(
+    game: Game, start: float, steps: int, *, alternating: bool, penalty: Weighed | None = None
+) -> list[tuple[float, float]]:
+    """The weight and the slope after each step of gradient descent."""
     model, critic = Weight(start), Slope(start)
-    turns = Adversarial(critic, game).turns(model)
+    turns = Adversarial(critic, game, penalty).turns(model)
     path = []
     for _ in range(steps):
         if alternating:
             for turn in turns:
-                turn.moves[0].data -= STEP * gradient(turn)
+                turn.moves[0].data -= STEP * downhill(turn)
         else:
-            for turn, slope in [(turn, gradient(turn)) for turn in turns]:
+            for turn, slope in [(turn, downhill(turn)) for turn in turns]:
                 turn.moves[0].data -= STEP * slope
-        path.append(math.hypot(model.weight.item(), critic.slope.item()))
+        path.append((model.weight.item(), critic.slope.item()))
     return path
+
+
+def radii(game: Game, start: float, steps: int, *, alternating: bool, penalty: Weighed | None = None) -> list[float]:
+    """The distance from the equilibrium after each step."""
+    return [math.hypot(*place) for place in walk(game, start, steps, alternating=alternating, penalty=penalty)]
 
 
 @GAMES
@@ -90,3 +99,65 @@ def test_the_non_saturating_game_comes_home_as_slowly_as_its_flow() -> None:
     round_ = round(4 * math.pi / STEP)
     first, last = (sum(1 / r**2 for r in part) / round_ for part in (path[:round_], path[-round_:]))
     assert (last - first) / (STEP * (2000 - round_)) == pytest.approx(1 / 8, rel=0.02)
+
+
+def rate_of(path: list[tuple[float, float]], step: Tensor) -> tuple[float, float]:
+    """The measured factor a step along the first eigenvector of the map `step`, and the predicted one."""
+    values, vectors = torch.linalg.eig(step)
+    first, last = (
+        torch.linalg.solve(vectors, torch.tensor(place, dtype=vectors.dtype))[0].abs().item()
+        for place in (path[0], path[-1])
+    )
+    return (last / first) ** (1 / (len(path) - 1)), values[0].abs().item()
+
+
+@GAMES
+@pytest.mark.parametrize("gamma", [0.1, 0.4])
+def test_r1_brings_simultaneous_steps_home_at_the_predicted_rate(game: Game, gamma: float) -> None:
+    """Eigenvalues -gamma/2 +- sqrt(gamma^2/4 - 1/4) (Mescheder et al. 2018, section 4.1)."""
+    path = walk(game, 1e-5, 200, alternating=False, penalty=r1(gamma))
+    flow = torch.tensor([[0.0, 0.5], [-0.5, -gamma]], dtype=torch.float64)  # of (weight, slope)
+    measured, predicted = rate_of(path, torch.eye(2, dtype=torch.float64) + STEP * flow)
+    assert predicted == pytest.approx(abs(1 + STEP * (-gamma / 2 + cmath.sqrt(gamma**2 / 4 - 1 / 4))), abs=1e-12)
+    assert measured == pytest.approx(predicted, abs=1e-8)
+    assert gamma != 0.4 or measured == pytest.approx(0.98107, abs=5e-6)
+
+
+@GAMES
+@pytest.mark.parametrize("gamma", [0.1, 0.4])
+def test_r1_brings_alternating_steps_home_a_little_faster(game: Game, gamma: float) -> None:
+    """One step near the equilibrium is slope <- (1 - h gamma) slope - h/2 weight, weight <- weight + h/2 slope.
+
+    Its determinant is 1 - h gamma and its eigenvalues are a conjugate pair, so the rate is sqrt(1 - h gamma).
+    """
+    path = walk(game, 1e-5, 200, alternating=True, penalty=r1(gamma))
+    keep, half = 1 - STEP * gamma, STEP / 2
+    step = torch.tensor([[1 - half**2, half * keep], [-half, keep]], dtype=torch.float64)  # of (weight, slope)
+    measured, predicted = rate_of(path, step)
+    assert predicted == pytest.approx(math.sqrt(1 - STEP * gamma), abs=1e-12)
+    assert measured == pytest.approx(predicted, abs=1e-8)
+
+
+@GAMES
+def test_r1_comes_home_from_afar(game: Game) -> None:
+    path = radii(game, 1.0, 800, alternating=True, penalty=r1(0.4))
+    assert path[-1] < 1e-6 < 1 < path[0]
+
+
+def test_simultaneous_wasserstein_steps_spiral_out_exactly() -> None:
+    path = radii(wasserstein, 1.0, 1000, alternating=False)
+    assert path[-1] == pytest.approx(204.7396, abs=5e-5)
+    assert path[-1] == pytest.approx(math.sqrt(2) * (1 + STEP**2) ** 500, rel=1e-12)
+
+
+def test_alternating_wasserstein_steps_stay_on_an_ellipse() -> None:
+    """weight^2 + slope^2 - h weight slope does not change."""
+    path = walk(wasserstein, 1.0, 300, alternating=True)
+    kept = [weight**2 + slope**2 - STEP * weight * slope for weight, slope in path]
+    assert kept == pytest.approx([2 - STEP] * 300, rel=1e-12)
+
+
+def test_a_gradient_penalty_does_not_come_home() -> None:
+    """With finitely many critic steps WGAN-GP need not converge (Mescheder et al. 2018, section 2.2)."""
+    path = radii(wasserstein, 1.0, 600, alternating=True, penalty=gradient(1.0))
+    assert max(path[-200:]) > 1

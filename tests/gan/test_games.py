@@ -9,7 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from triptych.gan.games import Game, hinge, least_squares, minimax, non_saturating, relativistic
+from triptych.gan.games import (
+    Game,
+    hinge,
+    least_squares,
+    minimax,
+    non_saturating,
+    relativistic,
+    relativistic_average,
+    wasserstein,
+)
 
 REAL, FAKE = (0.7, -1.2, 3.0), (-0.4, 0.9, 1.0)
 
@@ -18,12 +27,25 @@ def log_sigmoid(logit: float) -> float:
     return -math.log(1.0 + math.exp(-logit))
 
 
+def average_real(f: float) -> float:
+    return f - sum(REAL) / 3
+
+
+def average_fake(r: float) -> float:
+    return r - sum(FAKE) / 3
+
+
 BY_HAND: dict[Game, Callable[[float, float], tuple[float, float]]] = {
     minimax: lambda r, f: (-log_sigmoid(r) - log_sigmoid(-f), log_sigmoid(-f)),
     non_saturating: lambda r, f: (-log_sigmoid(r) - log_sigmoid(-f), -log_sigmoid(f)),
     least_squares: lambda r, f: (0.5 * (r - 1) ** 2 + 0.5 * f**2, 0.5 * (f - 1) ** 2),
     hinge: lambda r, f: (max(0, 1 - r) + max(0, 1 + f), -f),
     relativistic: lambda r, f: (-log_sigmoid(r - f), -log_sigmoid(f - r)),
+    relativistic_average: lambda r, f: (
+        -log_sigmoid(average_fake(r)) - log_sigmoid(-average_real(f)),
+        -log_sigmoid(average_real(f)) - log_sigmoid(-average_fake(r)),
+    ),
+    wasserstein: lambda r, f: (f - r, -f),
 }
 EACH = pytest.mark.parametrize("game", BY_HAND, ids=lambda game: game.__name__)
 
@@ -58,6 +80,16 @@ def test_the_players_pull_apart(game: Game) -> None:
     critic, generator = game(real, fake)
     assert torch.autograd.grad(critic.sum(), fake)[0].item() > 0 or game is least_squares  # 0 is its goal
     assert torch.autograd.grad(generator.sum(), fake)[0].item() < 0
+
+
+@pytest.mark.parametrize("game", [relativistic, relativistic_average, wasserstein], ids=lambda game: game.__name__)
+def test_only_differences_count(game: Game) -> None:
+    """A critic's offset changes neither its own loss nor what pulls the generator."""
+    real, fake = torch.tensor(REAL, dtype=torch.float64), torch.tensor(FAKE, dtype=torch.float64, requires_grad=True)
+    here, there = game(real, fake), game(real + 5, fake + 5)
+    torch.testing.assert_close(here[0], there[0], atol=1e-12, rtol=0)
+    slopes = [torch.autograd.grad(losses.sum(), fake)[0] for losses in (here[1], there[1])]
+    torch.testing.assert_close(*slopes, atol=1e-12, rtol=0)
 
 
 NODES = torch.linspace(-14, 14, 20_001, dtype=torch.float64)  # standard normal quadrature, exact to rounding

@@ -1,4 +1,4 @@
-"""The two generators and their critics: shapes, weights, counts and chance."""
+"""The generators and their critics: shapes, weights, counts, classes and chance."""
 
 from __future__ import annotations
 
@@ -15,13 +15,35 @@ from triptych.errors import UsageError
 from triptych.gan.dcgan import dcgan, dcgan_critic
 from triptych.gan.mlp import mlp_critic, mlp_gan
 from triptych.gan.model import Generator
+from triptych.gan.r3gan import Block, r3gan, r3gan_critic
+from triptych.gan.resnet import Attention, resnet, resnet_critic
 
 Pair = tuple[Generator, nn.Module]
 MAKE: dict[str, Callable[[Shape], Pair]] = {
     "mlp-gan": lambda shape: (mlp_gan(shape, latent=7, widths=(8, 16)), mlp_critic(shape, widths=(16, 8))),
     "dcgan": lambda shape: (dcgan(shape, latent=7, width=4), dcgan_critic(shape, width=4)),
+    "wgan-gp": lambda shape: (resnet(shape, 0, latent=7, width=4), resnet_critic(shape, 0, width=4)),
+    "sngan": lambda shape: (
+        resnet(shape, 0, latent=7, width=4, attention=16),
+        resnet_critic(shape, 0, width=4, norm="spectral", pool="sum", attention=16),
+    ),
+    "r3gan": lambda shape: (r3gan(shape, 0, 7, 8, 1), r3gan_critic(shape, 0, 8, 1, features=5)),
+    "r3gan, grouped": lambda shape: (r3gan(shape, 0, 7, 8, 1, 4), r3gan_critic(shape, 0, 8, 1, 4, features=5)),
 }
 EACH = pytest.mark.parametrize("name", MAKE)
+BOUNDED = [name for name in MAKE if "r3gan" not in name]  # by a tanh
+CLASSES = 5
+TOLD: dict[str, Callable[[Shape], Pair]] = {
+    "wgan-gp": lambda shape: (
+        resnet(shape, CLASSES, 7, 4, conditional=True),
+        resnet_critic(shape, CLASSES, 4, conditional=True),
+    ),
+    "r3gan": lambda shape: (
+        r3gan(shape, CLASSES, 7, 8, 1, conditional=True),
+        r3gan_critic(shape, CLASSES, 8, 1, conditional=True),
+    ),
+}
+EACH_TOLD = pytest.mark.parametrize("name", TOLD)
 
 
 @EACH
@@ -32,7 +54,8 @@ def test_shapes_and_range(name: str, shape: Shape) -> None:
     assert generator.classes == 0
     images = generator.decode(torch.randn(5, *generator.latent_shape))
     assert images.shape == (5, *shape)
-    assert images.abs().max() <= 1
+    assert images.isfinite().all()
+    assert name not in BOUNDED or images.abs().max() <= 1
     assert critic(images).shape == (5,)
 
 
@@ -87,6 +110,134 @@ def test_parameters_by_hand() -> None:
     assert count(mlp_gan((3, 32, 32))) == recipe.about("mlp-gan").parameters == mlp
     dc = z * 4 * 4 * 256 + 16 * (256 * 128 + 128 * 64 + 64 * 3) + 2 * (256 + 128 + 64) + 3
     assert count(dcgan((3, 32, 32))) == recipe.about("dcgan").parameters == dc
+    block = 2 * (9 * 128**2 + 128) + 128**2 + 128 + 4 * 128
+    res = 128 * 2048 + 2048 + 3 * block + 2 * 128 + 9 * 128 * 3 + 3
+    assert count(resnet((3, 32, 32), 0)) == recipe.about("wgan-gp").parameters == res
+    block = 2 * 9 * 128**2 + 128
+    r3 = 128 * 16 + 64 * 128 + 8 * block + 128 * 3 + 3
+    assert count(r3gan((3, 32, 32), 0, width=128)) == r3
+
+
+@EACH_TOLD
+def test_a_class_is_heard(name: str) -> None:
+    chance.reseed(0, "model")
+    generator, critic = TOLD[name]((3, 16, 16))
+    for part in generator.modules():  # what a class is told with begins at zero in some
+        if isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight)
+    generator.eval()
+    z, x = torch.randn(2, 7), torch.randn(2, 3, 16, 16)
+    labels = [torch.tensor([one, 3]) for one in (1, 2, -1)]
+    images = [generator.decode(z, {"labels": told}) for told in labels]
+    logits = [critic(x, {"labels": told}) for told in labels]
+    for answers in (images, logits):
+        assert not torch.equal(answers[0][0], answers[1][0])
+        assert not torch.equal(answers[0][0], answers[2][0])
+        torch.testing.assert_close(answers[0][1], answers[1][1])
+    unknown = critic.head(critic.features(x[:1]))[:, 0]  # the label -1: no projection
+    torch.testing.assert_close(logits[2][:1], unknown)
+    with pytest.raises(UsageError, match="give labels"):
+        generator.decode(z)
+    with pytest.raises(UsageError, match="images with labels"):
+        critic(x)
+
+
+@EACH
+def test_latents_of_another_shape_are_refused(name: str) -> None:
+    generator, _ = MAKE[name]((1, 8, 8))
+    for wrong in (torch.randn(2, 8), torch.randn(7), torch.randn(2, 7, 1)):
+        with pytest.raises(UsageError, match=r"takes \(images, 7\)"):
+            generator.decode(wrong)
+
+
+@EACH
+def test_truncation_pulls_latents_to_the_centre(name: str) -> None:
+    """Without a mapping network the centre is the latent 0, so psi scales the latent."""
+    generator, _ = MAKE[name]((3, 16, 16))
+    generator.eval()
+    assert generator.centre().abs().max() < 1e-6
+    z = Draw(range(4)).normal(7)
+    for psi in (1.0, 0.5, 0.0):
+        images = generator.sample(Draw(range(4)), truncation=psi)
+        torch.testing.assert_close(images, generator.decode(psi * z), atol=1e-5, rtol=1e-4)
+    for wrong in (-0.1, 1.1):
+        with pytest.raises(UsageError, match="truncation is"):
+            generator.sample(Draw([0]), truncation=wrong)
+
+
+@EACH_TOLD
+def test_each_class_has_a_centre_of_its_own(name: str) -> None:
+    generator, _ = TOLD[name]((3, 16, 16))
+    generator.eval()
+    given = {"labels": torch.tensor([3, 1, 3])}
+    expected = torch.zeros(3, 7 + CLASSES)
+    expected[torch.arange(3), 7 + given["labels"]] = 1
+    torch.testing.assert_close(generator.centre(given), expected, atol=1e-6, rtol=0)
+    images = generator.sample(Draw(range(3)), given, truncation=0.0)
+    torch.testing.assert_close(images[0], images[2])
+
+
+class Squares(nn.Module):
+    """A mapping to 2 layers of 3 styles, w = (z^2, z^2 + class)."""
+
+    def forward(self, z: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        first = z.square()[:, :3]
+        return torch.stack([first, first + (0 if labels is None else labels[:, None])], 1)
+
+
+def test_the_centre_is_the_mean_style() -> None:
+    paint = nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Unflatten(1, (1, 2, 2)))
+    plain = Generator(paint, (1, 2, 2), 3, mapping=Squares())
+    assert plain.centre().shape == (1, 2, 3)
+    torch.testing.assert_close(plain.centre(), torch.ones(1, 2, 3), atol=5 * (2 / 512) ** 0.5, rtol=0)
+    told = Generator(paint, (1, 2, 2), 3, classes=4, mapping=Squares())
+    centre = told.centre({"labels": torch.tensor([2, 0])})
+    torch.testing.assert_close(centre[:, 1] - centre[:, 0], torch.tensor([2.0, 0.0])[:, None].expand(2, 3))
+    w = plain.style(Draw([5]).normal(3))
+    pulled = plain.centre() + 0.7 * (w - plain.centre())
+    torch.testing.assert_close(plain.sample(Draw([5]), truncation=0.7), plain.paint(pulled))
+
+
+def test_spectral_norm_bounds_every_layer_of_a_critic() -> None:
+    critic = resnet_critic((3, 16, 16), 0, width=4, norm="spectral")
+    for _ in range(100):  # one step of power iteration each
+        critic(torch.randn(1, 3, 16, 16))
+    layers = [part for part in critic.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    assert len(layers) > 8
+    for layer in layers:
+        assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
+
+
+def test_blocks_and_attention_begin_as_nothing() -> None:
+    h = torch.randn(2, 8, 6, 5)
+    for part in (Block(8, 0, 8), Block(8, 4, 8), Attention(8)):
+        assert torch.equal(part(h), h)
+
+
+def test_attention_has_no_places() -> None:
+    """Places in another order are answered in that order (equation 2: a sum over all of them)."""
+    attend, h, order = Attention(16), torch.randn(2, 16, 3, 4), torch.randperm(12)
+    nn.init.ones_(attend.gamma)
+    moved = h.flatten(2)[:, :, order].view_as(h)
+    torch.testing.assert_close(attend(moved).flatten(2), attend(h).flatten(2)[:, :, order])
+    assert not torch.allclose(attend(h), h)
+
+
+@pytest.mark.parametrize("name", [name for name in MAKE if "gan-gp" in name or "sngan" in name or "r3gan" in name])
+def test_where_a_style_enters(name: str) -> None:
+    """A direction that the first weights do not see changes no image."""
+    generator, _ = MAKE[name]((3, 16, 16))
+    generator.eval()
+    weights = generator.net.first()
+    assert weights.shape[1] == 7
+    with torch.no_grad():
+        weights[:, 2] = 0
+    z = torch.randn(3, 7)
+    other = z.clone()
+    other[:, 2] += 5
+    torch.testing.assert_close(generator.decode(z), generator.decode(other))
+    other[:, 1] += 5
+    assert not torch.allclose(generator.decode(z), generator.decode(other))
 
 
 @pytest.mark.parametrize(
@@ -99,6 +250,16 @@ def test_parameters_by_hand() -> None:
         (lambda: mlp_critic((1, 8, 8), dropout=1.0), "dropout is 1.0"),
         (lambda: dcgan((1, 8, 8), width=0), "width of a convolutional network is 0"),
         (lambda: dcgan((1, 7, 8)), "Images of 7x8 px"),
+        (lambda: resnet((1, 8, 8), 0, latent=0), "latent size is 0"),
+        (lambda: resnet((1, 7, 8), 0), "Images of 7x8 px"),
+        (lambda: resnet((1, 8, 8), 0, conditional=True), "the images have no classes"),
+        (lambda: resnet_critic((1, 8, 8), 0, conditional=True), "the images have no classes"),
+        (lambda: r3gan((1, 8, 8), 0, latent=0), "latent size is 0"),
+        (lambda: r3gan((1, 8, 8), 0, width=0), "width 0"),
+        (lambda: r3gan((1, 8, 8), 0, blocks=0), "0 blocks"),
+        (lambda: r3gan_critic((1, 8, 8), 0, width=8, groups=5), "groups that divide 16"),
+        (lambda: r3gan((1, 8, 8), 0, conditional=True), "the images have no classes"),
+        (lambda: r3gan((1, 7, 8), 0), "Images of 7x8 px"),
     ],
 )
 def test_values_that_make_no_network_are_refused(make: Callable[[], nn.Module], says: str) -> None:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from triptych.errors import UsageError, nearest
 from triptych.flags import Flag
 from triptych.screen import SCREEN, Screen
-
-if TYPE_CHECKING:
-    from triptych.core import Given
 
 MOST = 10_000_000
 
@@ -37,6 +32,9 @@ def sample(
     batch: Annotated[int | str, Flag("images made at once; changes speed and memory only", metavar="N")] = 64,
     sampler: Annotated[str | None, Flag("the way of sampling, for models with a choice", metavar="NAME")] = None,
     steps: Annotated[int | str | None, Flag("steps of the sampler, for models with steps", metavar="N")] = None,
+    truncation: Annotated[
+        float | str | None, Flag("0 to 1: towards the average image, for models with styles", metavar="PSI")
+    ] = None,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
     screen: Screen = SCREEN,
 ) -> Sampled:
@@ -46,16 +44,17 @@ def sample(
 
     from triptych.devices import pick
     from triptych.gallery import sink
-    from triptych.quantities import count
-    from triptych.sampling import generate
+    from triptych.quantities import count, decimal
+    from triptych.sampling import generate, named
     from triptych.store import load
 
     number, first = count(n, "-n", 1, MOST), count(seed, "--seed", 0)
     size = count(batch, "--batch", 1, 65536)
     how: dict[str, Any] = {} if sampler is None else {"sampler": sampler}
     how |= {} if steps is None else {"steps": count(steps, "--steps", 1, 1_000_000)}
+    how |= {} if truncation is None else {"truncation": decimal(truncation, "--truncation", 0, 1)}
     model = load(run, pick(device))
-    given = _given(labels, model.recipe["data"]["class_names"], number)
+    given = named(labels, model.recipe["data"]["class_names"], number)
     made = generate(model, range(first, first + number), given, size, **how)
     place = sink(Path(out), number, first)
     start, done = time.perf_counter(), 0
@@ -68,21 +67,3 @@ def sample(
     spent = time.perf_counter() - start
     screen.say(f"Wrote {out}: {number:,} images in {spent:.1f} s.")
     return Sampled(out, number, model.image_shape, first, round(spent, 3))
-
-
-def _given(labels: str | None, names: Sequence[str], number: int) -> Given:
-    """The labels that the user asked for, repeated to `number` images."""
-    import torch
-
-    if labels is None:
-        return {}
-    chosen = []
-    for word in str(labels).split(","):
-        word = word.strip()
-        if word in names:
-            chosen.append(names.index(word))
-        elif word.isascii() and word.isdigit():
-            chosen.append(int(word))
-        else:
-            raise UsageError(f"--labels: there is no class {word!r}; {nearest(word, names)}")
-    return {"labels": torch.tensor([chosen[i % len(chosen)] for i in range(number)])}

@@ -9,6 +9,7 @@ Notation: B batch, C channels, H height, W width, D features.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import safetensors
@@ -55,8 +56,12 @@ class Net(nn.Module):
         self.head = nn.Linear(FEATURES, CLASSES, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.trunk(self.whiten(x))  # (B, 3, H, W) -> (B, 192, H/8, W/8)
-        return y.mean((2, 3))  # (B, 192)
+        return self.places(x).mean((2, 3))  # (B, 192)
+
+    def places(self, x: Tensor) -> Tensor:
+        """The features of each place, (B, 192, H/8, W/8), before their mean."""
+        y: Tensor = self.trunk(self.whiten(x))
+        return y
 
     def logits(self, features: Tensor) -> Tensor:
         """Features (B, 192) to the logits (B, 10) of CIFAR-10's classes."""
@@ -95,6 +100,25 @@ def build(device: torch.device, weights: Path = WEIGHTS) -> Extractor:
 
     how = "sides within 32 to 64 px by antialiased bilinear, alpha over black and white"
     return Extractor("bundled", f"bundled {digest[:8]}, {how}", looking(see, device))
+
+
+def watching(device: torch.device, weights: Path = WEIGHTS) -> Callable[[Tensor], Tensor]:
+    """What the network sees in float images (B, C, H, W) in [-1, 1], colour times alpha, differentiable in them.
+
+    Features of each place over black, and over white as well where there is alpha, as one row an image:
+    for losses between images. Raises as `build` does.
+    """
+    net = _load(weights)[0].to(device)
+
+    def watch(x: Tensor) -> Tensor:
+        grounds: tuple[float | Tensor, ...] = (0.0,)
+        if has_alpha(x.shape[1]):
+            x, clear = x[:, :-1], 1 - x[:, -1:]  # colour times alpha, twice the transparency
+            grounds = (0.0, clear)
+        views = [resized((x + ground).expand(-1, 3, -1, -1), sides(*x.shape[2:]), "bilinear") for ground in grounds]
+        return torch.cat([net.places(view).flatten(1) for view in views], 1)
+
+    return watch
 
 
 def _load(path: Path) -> tuple[Net, str]:

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.nn.functional import one_hot, pad
 
 from triptych import chance
 from triptych.chance import Draw
@@ -84,6 +84,33 @@ class Generator(Model):
         labels, places = torch.unique(given["labels"], return_inverse=True)
         means = [self.style(z, {"labels": label.expand(len(z))}).mean(0) for label in labels]
         return torch.stack(means)[places]
+
+    def directions(self, count: int) -> tuple[Tensor, Tensor]:
+        """The directions of a style that the first layers answer most, (count, D) orthonormal, with their eigenvalues.
+
+        The eigenvectors of A^T A with the largest eigenvalues, falling (Shen and Zhou 2021, arXiv:2007.06600,
+        equation 4), A (M, D) the weights through which a style enters. A class beside the latent stands still.
+        Of each vector and its opposite, the one whose largest value is positive. Raises a `UsageError` where
+        `count` is not from 1 to the number of free values.
+        """
+        a = self._first().detach().double()
+        beside = isinstance(self.mapping, Beside)
+        free = self.latent_shape[0] if beside else a.shape[1]
+        if not 1 <= count <= free:
+            raise UsageError(f"{count} directions: this model's styles have {free}; give 1 to {free}.")
+        a = a[:, :free]
+        values, vectors = torch.linalg.eigh(a.mT @ a)  # rising, in columns
+        rows = vectors.mT.flip(0)[:count]
+        rows = rows * rows.gather(1, rows.abs().argmax(1, keepdim=True)).sign()
+        rows = pad(rows, (0, self.classes)) if beside else rows
+        return rows.to(self._first().dtype), values.flip(0)[:count]
+
+    def _first(self) -> Tensor:
+        """The weights (M, D) through which a style enters: the network's word, else its first linear layer's."""
+        if hasattr(self.net, "first"):
+            weights: Tensor = self.net.first()
+            return weights
+        return next(part.weight for part in self.net.modules() if isinstance(part, nn.Linear))
 
     @cached_property
     def _latents(self) -> Tensor:
