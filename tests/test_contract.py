@@ -37,7 +37,8 @@ def built(
     tree = schema.complete(recipe.read(name, "x", None, [*TINY[name], *changes]))
     facts = {"image_shape": shape, "classes": classes}
     chance.reseed(0, "model")
-    model, objective = (schema.build(role, tree[role], facts) for role in ("model", "objective"))
+    model = schema.build("model", tree["model"], facts)
+    objective = schema.build("objective", tree["objective"], {**facts, "classes": model.classes})
     turns = list(objective.turns(model))
     optimisers = {t.name: schema.build("optimiser", tree["optimisers"][t.name], facts)(t.moves) for t in turns}
     return Cast(model, objective, optimisers, Ema(model, 100, 0.05)), turns, tree

@@ -159,11 +159,11 @@ def opened(wishes: Wishes, folder: Path | None, device: str, screen: Screen) -> 
 
 def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.device, screen: Screen) -> Run:
     """The objects of a tree, at their first weights, which follow from the seed alone."""
-    facts, seed = store.facts(tree), int(tree["seed"])
+    facts, told, seed = store.facts(tree), store.facts(tree, "objective"), int(tree["seed"])
     chance.reseed(seed, "model")
     model = schema.build("model", tree["model"], facts).to(device)
     chance.reseed(seed, "objective")
-    objective = schema.build("objective", tree["objective"], facts).to(device)
+    objective = schema.build("objective", tree["objective"], told).to(device)
     _enough(tree["batch"], model, objective)
     turns = list(objective.turns(model))
     moves = {turn.name: list(turn.moves) for turn in turns}
@@ -178,10 +178,13 @@ def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.devi
 
 
 def _enough(batch: int, *modules: nn.Module) -> None:
-    """Raise a `UsageError` where batch norm would have one image to take statistics of."""
+    """Raise a `UsageError` where one image is too few for what compares the images of a batch."""
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)
-    if batch == 1 and any(isinstance(part, norms) for module in modules for part in module.modules()):
-        raise UsageError("batch: 1 image is too few for batch norm, which compares images; give 2 or more.")
+    for part in (part for module in modules for part in module.modules()):
+        if batch < getattr(part, "least_batch", 2 if isinstance(part, norms) else 1):
+            raise UsageError(
+                f"batch: {batch} image is too few for {type(part).__name__}, which compares images; give 2 or more."
+            )
 
 
 def _resume(run: Run) -> None:

@@ -191,7 +191,7 @@ def _built(role: str, checkpoint: Path, tensors: Mapping[str, Tensor], device: A
 
     tree = recipe.read_file(checkpoint / "recipe.yaml")
     try:
-        module = schema.build(role, tree[role], facts(tree))
+        module = schema.build(role, tree[role], facts(tree, role))
         module.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
         detail = " ".join(str(error).split())
@@ -200,9 +200,16 @@ def _built(role: str, checkpoint: Path, tensors: Mapping[str, Tensor], device: A
     return module.eval().requires_grad_(False).to(pick(str(device)))
 
 
-def facts(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """What the data tells the constructors: the image's shape and the number of classes."""
-    return {"image_shape": tuple(tree["data"]["image_shape"]), "classes": len(tree["data"]["class_names"])}
+def facts(tree: Mapping[str, Any], role: str = "model") -> dict[str, Any]:
+    """What constructors are told of the data: the image's shape, and how many classes there are.
+
+    An objective is told only of the classes that its model is asked for: none where it is not conditional.
+    """
+    told = role == "model" or tree["model"].get("conditional", False)
+    return {
+        "image_shape": tuple(tree["data"]["image_shape"]),
+        "classes": len(tree["data"]["class_names"]) if told else 0,
+    }
 
 
 def _seal(folder: Path, seen: int) -> None:

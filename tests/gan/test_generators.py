@@ -36,11 +36,11 @@ CLASSES = 5
 TOLD: dict[str, Callable[[Shape], Pair]] = {
     "wgan-gp": lambda shape: (
         resnet(shape, CLASSES, 7, 4, conditional=True),
-        resnet_critic(shape, CLASSES, 4, conditional=True),
+        resnet_critic(shape, CLASSES, 4),
     ),
     "r3gan": lambda shape: (
         r3gan(shape, CLASSES, 7, 8, 1, conditional=True),
-        r3gan_critic(shape, CLASSES, 8, 1, conditional=True),
+        r3gan_critic(shape, CLASSES, 8, 1),
     ),
 }
 EACH_TOLD = pytest.mark.parametrize("name", TOLD)
@@ -253,7 +253,6 @@ def test_where_a_style_enters(name: str) -> None:
         (lambda: resnet((1, 8, 8), 0, latent=0), "latent size is 0"),
         (lambda: resnet((1, 7, 8), 0), "Images of 7x8 px"),
         (lambda: resnet((1, 8, 8), 0, conditional=True), "the images have no classes"),
-        (lambda: resnet_critic((1, 8, 8), 0, conditional=True), "the images have no classes"),
         (lambda: r3gan((1, 8, 8), 0, latent=0), "latent size is 0"),
         (lambda: r3gan((1, 8, 8), 0, width=0), "width 0"),
         (lambda: r3gan((1, 8, 8), 0, blocks=0), "0 blocks"),

@@ -227,7 +227,7 @@ def test_the_running_mean_of_the_path_length() -> None:
     for step in range(5):
         for path in (slow, fresh):
             torch.manual_seed(step)
-            path(model, batch, 10 * step)
+            path(model, batch, step)
         expected += 0.3 * (fresh.mean.item() - expected)
         assert slow.mean.item() == pytest.approx(expected, abs=1e-12)
     slow.eval()(model, batch, 0)
@@ -236,7 +236,7 @@ def test_the_running_mean_of_the_path_length() -> None:
 
 def test_the_path_length_waits_its_turn_and_reaches_the_weights() -> None:
     model, path, batch = painter(), PathLength(every=3), Batch(torch.zeros(10, *SHAPE))
-    values = [path(model, batch, 10 * step) for step in range(6)]
+    values = [path(model, batch, step) for step in range(6)]
     assert [bool(value > 0) for value in values] == [True, False, False, True, False, False]
     values[3].backward()
     assert model.net[0].weight.grad.abs().sum() > 0

@@ -166,7 +166,7 @@ def test_both_players_at_any_size(shape: Shape) -> None:
 @SHAPES
 def test_both_turns_with_their_penalties(shape: Shape) -> None:
     model = tiny(shape, 3, conditional=True)
-    critic = stylegan2_critic(shape, 3, width=5, conditional=True)
+    critic = stylegan2_critic(shape, 3, width=5)
     batch = Batch(torch.rand(4, *shape) * 2 - 1, {"labels": torch.tensor([0, 1, 2, 1])})
     for turn in Adversarial(critic, penalty=r1(1.0, every=16), path_length=2.0).turns(model):
         losses, _ = turn.loss(batch, 0)
@@ -219,7 +219,7 @@ def test_slopes_of_both_penalties_against_differences() -> None:
 
 
 def test_labels_matter() -> None:
-    model, critic = tiny(classes=3, conditional=True).eval(), stylegan2_critic((3, 9, 8), 3, 5, conditional=True).eval()
+    model, critic = tiny(classes=3, conditional=True).eval(), stylegan2_critic((3, 9, 8), 3, 5).eval()
     z = torch.randn(1, 6).expand(3, -1)
     images = model.decode(z, {"labels": torch.arange(3)})
     assert not torch.allclose(images[0], images[1])

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triptych.errors import UsageError
-from triptych.nets.conv import Side
 
 WIDE = 32  # px of the longer side up to which all features are `width`; each doubling beyond halves them
 TINY = 1e-8  # keeps roots differentiable at zero
@@ -92,10 +91,3 @@ def group_size(batch: int) -> int:
     """Images that are compared in a batch of two or more: 4, 3 or 2 where one divides it, else its least divisor."""
     size: int = next(size for size in (4, 3, 2, *range(5, batch + 1)) if batch % size == 0)
     return size
-
-
-def width_at(side: Side, width: int) -> int:
-    """The features at these sides, `width` or less; a `UsageError` where `width` is none."""
-    if width < 1:
-        raise UsageError(f"The width of a network is {width}; give 1 or more.")
-    return max(1, width * WIDE // max(WIDE, *side))

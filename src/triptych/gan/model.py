@@ -9,8 +9,6 @@ styles of their own; z latent, w style, (B, D) or (B, L, D); x image in [-1, 1].
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
@@ -77,8 +75,8 @@ class Generator(Model):
     @torch.no_grad()
     def centre(self, given: Given = NOTHING) -> Tensor:
         """The mean style of each image's class, (B, ...) or, without classes, (1, ...)."""
-        half = self._latents
-        z = torch.cat([half, -half])
+        half = torch.randn(CENTRE // 2, *self.latent_shape, generator=chance.generator("centre"))
+        z = torch.cat([half, -half]).to(next(self.parameters()))
         if not self.classes:
             return self.style(z).mean(0, keepdim=True)
         labels, places = torch.unique(given["labels"], return_inverse=True)
@@ -111,11 +109,6 @@ class Generator(Model):
             weights: Tensor = self.net.first()
             return weights
         return next(part.weight for part in self.net.modules() if isinstance(part, nn.Linear))
-
-    @cached_property
-    def _latents(self) -> Tensor:
-        drawn = torch.randn(CENTRE // 2, *self.latent_shape, generator=chance.generator("centre"))
-        return drawn.to(next(self.parameters()).device)
 
 
 class Beside(nn.Module):

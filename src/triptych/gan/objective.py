@@ -83,7 +83,7 @@ class Adversarial(Objective):
         fake = self._logits(self.seen_as(prior_draws(model, batch)), batch)  # (B,)
         losses, stats = self.game(real, fake)[1], {}
         if self.path is not None:
-            path = self.path(model, batch, seen)
+            path = self.path(model, batch, seen // len(batch.images) // self.critic_steps)
             losses, stats = losses + path, {"path": path.detach()}
         return losses, {**stats, "fooled": (fake.detach() > real.mean()).float().mean()}
 
@@ -110,5 +110,5 @@ def standing(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
 
 def prior_draws(model: Model, batch: Batch) -> Tensor:
     """As many images of the model as the batch holds, z ~ N(0, I), given what is known of the batch."""
-    z = torch.randn(len(batch.images), *model.latent_shape, device=batch.images.device)
+    z = torch.randn(len(batch.images), *model.latent_shape, device=batch.images.device, dtype=batch.images.dtype)
     return model.decode(z, batch.given).to(batch.images.dtype)  # (B, latent) -> (B, C, H, W)

@@ -18,6 +18,7 @@ from torch.nn.functional import relu
 
 from triptych.core import Batch
 from triptych.errors import UsageError
+from triptych.gan.augment import shifted
 from triptych.gan.model import Generator
 from triptych.ramps import Ramp, always
 
@@ -80,7 +81,7 @@ def dragan(weight: float = 10.0, spread: float = 0.5, every: int = 1, ramp: Ramp
 
     def term(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
         around = real + spread * real.std() * torch.rand_like(real)
-        return (steepness(judge, around).sqrt() - 1).square()
+        return (_root(steepness(judge, around)) - 1).square()
 
     return _weighed(term, weight, every, ramp)
 
@@ -90,7 +91,6 @@ def consistency(weight: float = 10.0, shift: float = 0.125, every: int = 1, ramp
 
     On real and on generated images: balanced consistency (Zhao et al. 2020, arXiv:2002.04724, equation 4).
     """
-    from triptych.gan.augment import shifted
 
     def term(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
         return sum((judge(x) - judge(shifted(x, shift))).square() for x in (real, fake))  # type: ignore[return-value]
@@ -121,15 +121,15 @@ class PathLength(nn.Module):
         self.mean: Tensor
         self.register_buffer("mean", torch.zeros((), dtype=torch.float64))
 
-    def forward(self, model: Generator, batch: Batch, seen: int) -> Tensor:
-        """What is added to the generator's losses: one number, 0 between its turns."""
+    def forward(self, model: Generator, batch: Batch, move: int) -> Tensor:
+        """What is added to the generator's losses at its so-many-th move: one number, 0 between its turns."""
         count = len(batch.images)
-        if seen // count % self.every:
+        if move % self.every:
             return batch.images.new_zeros(())
         some = max(1, count // self.shrink)
-        z = torch.randn(some, *model.latent_shape, device=batch.images.device)
+        z = torch.randn(some, *model.latent_shape, device=batch.images.device, dtype=batch.images.dtype)
         with torch.autocast(batch.images.device.type, enabled=False), torch.enable_grad():
-            w = model.style(z, {key: value[:some] for key, value in batch.given.items()})
+            w = model.style(z.requires_grad_(), {key: value[:some] for key, value in batch.given.items()})
             x = model.paint(w)  # (b, C, H, W)
             noise = torch.randn_like(x) / (x.shape[2] * x.shape[3]) ** 0.5
             (slope,) = torch.autograd.grad((x * noise).sum(), w, create_graph=True)
@@ -154,4 +154,9 @@ def _slope_between(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
     """|g| at one random place on the line between each real and one generated image, (B,)."""
     place = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
     between = real.lerp(fake, place)
-    return (steepness(judge, between) + 1e-16).sqrt()  # the root has a slope at 0 too
+    return _root(steepness(judge, between))
+
+
+def _root(squares: Tensor) -> Tensor:
+    """The square root, with a finite slope at 0 too."""
+    return (squares + 1e-16).sqrt()

@@ -23,12 +23,12 @@ from triptych.core import Model, Shape, Turn
 from triptych.errors import UsageError
 from triptych.gan.augment import Augment
 from triptych.gan.critic import Critic
-from triptych.gan.equalised import Conv, Dense, Deviation, Leaky, PixelNorm, width_at
+from triptych.gan.equalised import WIDE, Conv, Dense, Deviation, Leaky, PixelNorm
 from triptych.gan.games import Game, Losses, wasserstein
 from triptych.gan.model import Generator, check_latent
 from triptych.gan.objective import Adversarial
 from triptych.gan.penalties import Penalty
-from triptych.nets.conv import Side, ladder
+from triptych.nets.conv import Side, ladder, width_at
 from triptych.nets.resample import resized
 
 UNIT = 1024  # levels of a stage
@@ -82,7 +82,7 @@ class Painter(Grows):
 
     def __init__(self, image_shape: Shape, latent: int, width: int, core: int) -> None:
         super().__init__(ladder(image_shape[1:], core)[::-1])
-        widths = [width_at(side, width) for side in self.sides]
+        widths = [width_at(side, width, WIDE) for side in self.sides]
         start = (widths[0], *self.sides[0])
         self.enter = Dense(latent, start[0] * start[1] * start[2])
         begin = (nn.Unflatten(1, start), Leaky(), PixelNorm())
@@ -117,7 +117,7 @@ class Trunk(Grows):
 
     def __init__(self, image_shape: Shape, width: int, core: int) -> None:
         super().__init__(ladder(image_shape[1:], core)[::-1])
-        widths = [width_at(side, width) for side in self.sides]
+        widths = [width_at(side, width, WIDE) for side in self.sides]
         self.enter = nn.ModuleList(nn.Sequential(Conv(image_shape[0], features, 1), Leaky()) for features in widths)
         self.features = widths[0]
         last = (Conv(widths[0] + 1, widths[0]), Leaky(), nn.Flatten())

@@ -20,7 +20,7 @@ from triptych.core import Shape
 from triptych.errors import UsageError
 from triptych.gan.critic import Critic
 from triptych.gan.model import Generator, check_latent, classes_of
-from triptych.nets.conv import Side, ladder
+from triptych.nets.conv import Side, ladder, width_at
 from triptych.nets.resample import resized
 
 SLOPE = 0.2  # of the leaky ReLU below zero
@@ -60,11 +60,10 @@ def r3gan_critic(
     wide: int = 32,
     core: int = 4,
     features: int = 128,
-    conditional: bool = False,
 ) -> Critic:
     """The generator's stages upside down, to `features` and logits (B,); with classes a projection of them."""
     trunk = Trunk(image_shape, Size(width, blocks, groups, wide, core), features)
-    return Critic(trunk, features, classes_of(conditional, classes))
+    return Critic(trunk, features, classes)
 
 
 class Size(NamedTuple):
@@ -78,7 +77,7 @@ class Size(NamedTuple):
 
     def at(self, side: Side) -> int:
         """The features at these sides."""
-        return max(1, self.width * self.wide // max(self.wide, *side))
+        return width_at(side, self.width, self.wide)
 
 
 class Painter(nn.Module):

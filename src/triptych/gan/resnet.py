@@ -54,14 +54,12 @@ def resnet_critic(
     norm: Bounded = "none",
     pool: Pooled = "mean",
     attention: int = 0,
-    conditional: bool = False,
 ) -> Critic:
     """Blocks of `width` channels that halve the sides, two that keep them, a mean or sum over places: logits (B,).
 
     `norm` "spectral" divides each weight by its largest singular value (Miyato et al. 2018, equation 8),
     found by one step of power iteration a move; "none" is for a critic with a gradient penalty.
     """
-    classes = classes_of(conditional, classes)
     critic = Critic(Trunk(image_shape, width, core, attention, pool), width, classes)
     if norm == "spectral":
         for part in list(critic.modules()):

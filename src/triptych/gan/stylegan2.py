@@ -20,9 +20,9 @@ from torch.nn import functional as F
 from triptych.core import Shape
 from triptych.errors import UsageError
 from triptych.gan.critic import Critic
-from triptych.gan.equalised import TINY, Conv, Dense, Deviation, Leaky, PixelNorm, width_at
+from triptych.gan.equalised import TINY, WIDE, Conv, Dense, Deviation, Leaky, PixelNorm
 from triptych.gan.model import Generator, check_latent, classes_of, told
-from triptych.nets.conv import Side, ladder
+from triptych.nets.conv import Side, ladder, width_at
 from triptych.nets.resample import resized
 
 SLOW = 0.01  # the mapping's share of the learning rate (Karras et al. 2019, appendix C)
@@ -51,12 +51,10 @@ def stylegan2(
     return Generator(net, image_shape, latent, classes, Mapping(latent, classes, depth, net.places, mixing))
 
 
-def stylegan2_critic(
-    image_shape: Shape, classes: int, width: int = 512, core: int = 4, conditional: bool = False
-) -> Critic:
+def stylegan2_critic(image_shape: Shape, classes: int, width: int = 512, core: int = 4) -> Critic:
     """Residual halvings, minibatch deviation and two dense layers: (B, C, H, W) -> logits (B,)."""
     trunk = Trunk(image_shape, width, core)
-    return Critic(trunk, trunk.features, classes_of(conditional, classes), Dense)
+    return Critic(trunk, trunk.features, classes, Dense)
 
 
 class Mapping(nn.Module):
@@ -100,7 +98,7 @@ class Painter(nn.Module):
     def __init__(self, image_shape: Shape, styles: int, width: int, core: int) -> None:
         super().__init__()
         self.sides = ladder(image_shape[1:], core)[::-1]
-        widths = [width_at(side, width) for side in self.sides]
+        widths = [width_at(side, width, WIDE) for side in self.sides]
         self.places = 2 * len(self.sides)
         self.basis = nn.Parameter(torch.randn(widths[0], *self.sides[0]))
         self.first_layer = Styled(widths[0], widths[0], styles, self.sides[0])
@@ -173,7 +171,7 @@ class Trunk(nn.Module):
     def __init__(self, image_shape: Shape, width: int, core: int) -> None:
         super().__init__()
         sides = ladder(image_shape[1:], core)
-        widths = [width_at(side, width) for side in sides]
+        widths = [width_at(side, width, WIDE) for side in sides]
         self.enter = nn.Sequential(Conv(image_shape[0], widths[0], 1), Leaky())
         self.blocks = nn.Sequential(
             *(Block(widths[step], widths[step + 1], side) for step, side in enumerate(sides[1:]))

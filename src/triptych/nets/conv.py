@@ -39,6 +39,13 @@ def ladder(sides: Side, core: int = 4) -> list[Side]:
     return steps
 
 
+def width_at(side: Side, width: int, wide: int) -> int:
+    """The features at these sides: `width` up to `wide` px of the longer one, half as many at each doubling beyond."""
+    if width < 1:
+        raise UsageError(f"The width of a convolutional network is {width}; give 1 or more.")
+    return max(1, width * wide // max(wide, *side))
+
+
 def _channels(first: int, width: int, steps: int) -> list[int]:
     """Channels beside each of `steps` sides: the image's, then width, 2 width, 4 width..."""
     if width < 1:

@@ -106,7 +106,7 @@ def _first_turn(model: Model, checkpoint: Path) -> tuple[Turn, int]:
     """The turn that sees the training images, with the objective as the checkpoint holds it, and images seen."""
     store.verify(checkpoint, store.FOR_TRAINING)
     _, held, counters = store.read_state(checkpoint)
-    objective: Objective = schema.build("objective", model.recipe["objective"], store.facts(model.recipe))
+    objective: Objective = schema.build("objective", model.recipe["objective"], store.facts(model.recipe, "objective"))
     prefix = "objective/"
     objective.load_state_dict({name[len(prefix) :]: t for name, t in held.items() if name.startswith(prefix)})
     objective.to(next(model.parameters()).device).eval()
