@@ -12,13 +12,16 @@ from torch.nn import functional as F
 from triptych import chance, recipe
 from triptych.core import Batch, Shape
 from triptych.errors import UsageError
-from triptych.gan.equalised import Conv, Dense, Deviation, Leaky, PixelNorm, group_size, width_at
+from triptych.gan.equalised import Conv, Dense, Deviation, Leaky, PixelNorm, group_size
 from triptych.gan.model import Generator
 from triptych.gan.objective import Adversarial
 from triptych.gan.penalties import PathLength, r1
 from triptych.gan.stylegan2 import Modulated, stylegan2, stylegan2_critic
 
 SHAPES = pytest.mark.parametrize("shape", [(1, 8, 8), (2, 13, 37), (4, 24, 64), (3, 9, 8)], ids=str)
+
+
+from triptych.nets.conv import width_at
 
 
 def tiny(shape: Shape = (3, 9, 8), classes: int = 0, conditional: bool = False) -> Generator:
@@ -245,7 +248,7 @@ def test_parameters_as_the_catalogue_says() -> None:
         (lambda: stylegan2((1, 8, 8), 0, width=0), "width of a network is 0"),
         (lambda: stylegan2((1, 8, 8), 0, conditional=True), "no classes"),
         (lambda: stylegan2_critic((1, 7, 8), 0), "Images of 7x8 px"),
-        (lambda: width_at((8, 8), -1), "width of a network is -1"),
+        (lambda: width_at((8, 8), -1, 32), "width of a network is -1"),
     ],
 )
 def test_values_that_make_no_network_are_refused(make: Callable[[], object], says: str) -> None:
@@ -254,4 +257,4 @@ def test_values_that_make_no_network_are_refused(make: Callable[[], object], say
 
 
 def test_features_halve_at_each_doubling_beyond_32_pixels() -> None:
-    assert [width_at((side, 8), 96) for side in (8, 32, 64, 128, 256)] == [96, 96, 48, 24, 12]
+    assert [width_at((side, 8), 96, 32) for side in (8, 32, 64, 128, 256)] == [96, 96, 48, 24, 12]

@@ -57,10 +57,8 @@ def encode(
     stored = isinstance(model, (str, Path))
     net = (load_objective if critic else load)(model, pick(device)) if stored else model
     encoder = _encoder(net)
-    data: dict[str, Any] = (
-        net.recipe["data"] if hasattr(net, "recipe") else {"image_shape": net.image_shape, "fit": "crop"}
-    )
-    source = _source(images, tuple(data["image_shape"]), data["fit"], screen)
+    data: dict[str, Any] = net.recipe["data"] if hasattr(net, "recipe") else {"image_shape": net.image_shape}
+    source = _source(images, tuple(data["image_shape"]), data.get("fit", "crop"), screen)
     features, labels = _features(encoder, next(net.parameters()).device, source, size, first if draw else None, screen)
     import numpy as np
 

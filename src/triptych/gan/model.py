@@ -106,7 +106,7 @@ class Generator(Model):
     def _first(self) -> Tensor:
         """The weights (M, D) through which a style enters: the network's word, else its first linear layer's."""
         if hasattr(self.net, "first"):
-            weights: Tensor = self.net.first()
+            weights: Tensor = self.net.first()  # type: ignore[operator]
             return weights
         return next(part.weight for part in self.net.modules() if isinstance(part, nn.Linear))
 
