@@ -17,11 +17,9 @@ from triptych.gan.model import Generator
 from triptych.gan.objective import Adversarial
 from triptych.gan.penalties import PathLength, r1
 from triptych.gan.stylegan2 import Modulated, stylegan2, stylegan2_critic
+from triptych.nets.conv import width_at
 
 SHAPES = pytest.mark.parametrize("shape", [(1, 8, 8), (2, 13, 37), (4, 24, 64), (3, 9, 8)], ids=str)
-
-
-from triptych.nets.conv import width_at
 
 
 def tiny(shape: Shape = (3, 9, 8), classes: int = 0, conditional: bool = False) -> Generator:
@@ -245,10 +243,10 @@ def test_parameters_as_the_catalogue_says() -> None:
     [
         (lambda: stylegan2((1, 8, 8), 0, depth=0), "depth 0"),
         (lambda: stylegan2((1, 8, 8), 0, mixing=1.5), "mixing 1.5"),
-        (lambda: stylegan2((1, 8, 8), 0, width=0), "width of a network is 0"),
+        (lambda: stylegan2((1, 8, 8), 0, width=0), "width of a convolutional network is 0"),
         (lambda: stylegan2((1, 8, 8), 0, conditional=True), "no classes"),
         (lambda: stylegan2_critic((1, 7, 8), 0), "Images of 7x8 px"),
-        (lambda: width_at((8, 8), -1, 32), "width of a network is -1"),
+        (lambda: width_at((8, 8), -1, 32), "width of a convolutional network is -1"),
     ],
 )
 def test_values_that_make_no_network_are_refused(make: Callable[[], object], says: str) -> None:
