@@ -50,7 +50,7 @@ def test_a_data_set_has_its_own_recipe() -> None:
         ("ema.half_live=3", "did you mean 'half_life'?"),
         ("optimisers.critic.rate=fast", "optimisers.critic.rate: 'fast' does not fit"),
         ("objective.game=null", "objective.game: give the name of a game"),
-        ("objective.penalty=r7", "objective.penalty: there is no penalty 'r7'; did you mean"),
+        ("objective.penalty=r7", "objective.penalty: there is no penalty 'r7'; known: "),
         ("objective.penalty=3", "objective.penalty: give the name of a penalty"),
         ("objective=3", "objective: give the name of a objective"),
     ],

@@ -254,7 +254,7 @@ def test_where_a_style_enters(name: str) -> None:
         (lambda: resnet((1, 7, 8), 0), "Images of 7x8 px"),
         (lambda: resnet((1, 8, 8), 0, conditional=True), "the images have no classes"),
         (lambda: r3gan((1, 8, 8), 0, latent=0), "latent size is 0"),
-        (lambda: r3gan((1, 8, 8), 0, width=0), "width 0"),
+        (lambda: r3gan((1, 8, 8), 0, width=0), "width of a convolutional network is 0"),
         (lambda: r3gan((1, 8, 8), 0, blocks=0), "0 blocks"),
         (lambda: r3gan_critic((1, 8, 8), 0, width=8, groups=5), "groups that divide 16"),
         (lambda: r3gan((1, 8, 8), 0, conditional=True), "the images have no classes"),

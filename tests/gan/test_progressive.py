@@ -258,7 +258,7 @@ def test_parameters_as_the_catalogue_says() -> None:
     [
         (lambda: progressive((1, 7, 8)), "Images of 7x8 px"),
         (lambda: progressive((1, 8, 8), latent=0), "latent size is 0"),
-        (lambda: progressive_critic((1, 8, 8), width=0), "width of a network is 0"),
+        (lambda: progressive_critic((1, 8, 8), width=0), "width of a convolutional network is 0"),
         (lambda: Growing(progressive_critic((1, 8, 8), 4), hold=-1), "hold is -1"),
         (lambda: Growing(progressive_critic((1, 8, 8), 4), fade=0), "fade 0"),
         (lambda: Growing(progressive_critic((1, 8, 8), 4)).turns(progressive((1, 16, 16), 4, 4)), "grow together"),

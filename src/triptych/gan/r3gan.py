@@ -189,8 +189,8 @@ def dense(inside: int, outside: int, gain: float) -> nn.Linear:
 
 
 def _check(width: int, blocks: int, groups: int) -> None:
-    if width < 1 or blocks < 1 or groups < 0 or (groups and MORE * width % groups):
+    if blocks < 1 or groups < 0 or (groups and MORE * width % groups):
         raise UsageError(
-            f"No network has width {width}, {blocks} blocks, {groups} groups: give 1 or more each, "
+            f"No network has {blocks} blocks and {groups} groups at width {width}: give 1 block or more, "
             f"and groups that divide {MORE * width}, or 0 for plain convolutions."
         )
