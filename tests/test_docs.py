@@ -178,7 +178,8 @@ def test_the_recipe_table_is_the_catalogue() -> None:
 def test_every_logged_number_is_explained(name: str) -> None:
     tree = schema.complete(recipe.read(name, "digits"))
     facts = {"image_shape": (1, 8, 8), "classes": 10}
-    model, objective = (schema.build(role, tree[role], facts) for role in ("model", "objective"))
+    model = schema.build("model", tree["model"], facts)
+    objective = schema.build("objective", tree["objective"], {**facts, "classes": model.classes})
     batch, text = Batch(torch.rand(4, 1, 8, 8)), text_of("training")
     for turn in objective.turns(model):
         for number in ("loss", "held_out", *turn.loss(batch, 0)[1]):
