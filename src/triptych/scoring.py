@@ -16,7 +16,7 @@ from triptych.training.logbook import Logbook
 from triptych.training.state import State
 
 NAME = "score/FD-bundled"  # the column of the log
-IMAGES = 2_000  # samples of a score, at seeds 0, 1, ...
+IMAGES = 1_000  # samples of a score, at seeds 0, 1, ...
 TIMES = 8  # scores in a run, where nothing else is asked for
 PROBE = 64  # images sampled to find out how long a score would take
 SHORT = 0.5  # seconds below which not even that is worth while

@@ -52,15 +52,24 @@ def test_colour_images_of_32_px_go_straight_into_the_network(made: Extractor, ne
     batch = images(4)
     x = batch.float() / 127.5 - 1
     seen = made.look(batch)
-    torch.testing.assert_close(seen.features, net(x), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(seen.logits, net.head(net(x)) / 9, rtol=1e-5, atol=1e-6)
+    both = (net(x) + net(x.flip(3))) / 2
+    torch.testing.assert_close(seen.features, both, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(seen.logits, net.head(both) / 9, rtol=1e-5, atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_mirror_image_looks_the_same(made: Extractor) -> None:
+    batch = images(4, height=24, width=40)
+    torch.testing.assert_close(made.look(batch).features, made.look(batch.flip(3)).features, rtol=1e-5, atol=1e-6)
+    turned = made.look(batch.flip(2)).features
+    assert not torch.allclose(made.look(batch).features, turned, rtol=1e-2)
 
 
 @torch.no_grad()
 def test_other_sizes_are_resized_with_antialiasing(made: Extractor, net: Net) -> None:
     batch = images(2, height=100, width=160)
     x = interpolate(batch.float() / 127.5 - 1, (40, 64), mode="bilinear", antialias=True)
-    torch.testing.assert_close(made.look(batch).features, net(x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(made.look(batch).features, net.both_ways(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

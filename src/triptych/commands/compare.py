@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from triptych.data.packing import Wish
     from triptych.report import Report
 
-DEFAULT = "45s"
-SCORES = "6"  # points of each curve of quality against training time
+DEFAULT = "30s"
 
 
 class Compared(NamedTuple):
@@ -60,7 +59,7 @@ def compare(
     ] = "bundled",
     scored: Annotated[
         int | str, Flag("generated images behind each score; fewer where a model samples slowly", metavar="N")
-    ] = 2000,
+    ] = 1000,
     samples: Annotated[int | str, Flag("images shown of each model, at seeds 0, 1, ...", metavar="N")] = 64,
     size: Annotated[int | str | None, Flag("bring images to 64 or 48x64 (height x width)", metavar="PIXELS")] = None,
     channels: Annotated[int | str | None, Flag("1 grey, 2 grey+alpha, 3 RGB, 4 RGBA (default: as the data)")] = None,
@@ -94,7 +93,7 @@ def compare(
     rules = _rules(str(data), wish, words, numbers, extractor, devices.pick(device), screen)
     place = _folder(out or f"compare-{rules.splits.name}")
     others = _others(folder, outside, [one.label for one in players], wish, rules)
-    line = [str(data), *budget, *_flags(wish), "--device", device, "--scores", SCORES]
+    line = [str(data), *budget, *_flags(wish), "--device", device]
     seeds_ = range(first, first + times)
     trained = train_all(players, seeds_, line + ["--quiet"] * screen.quiet, place / "runs", rules)
     entries, heading = judged(trained, others, rules)

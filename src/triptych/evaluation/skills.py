@@ -22,7 +22,7 @@ from triptych.metrics.probe import linear_probe
 from triptych.pixels import to_float, to_uint8
 from triptych.screen import Line, Screen
 
-TAUGHT = 2_000  # training images that the linear probe learns from, at most
+TAUGHT = 1_000  # training images that the linear probe learns from, at most
 HELD_OUT = 500  # images that everything is measured on, at most
 TOGETHER = 50
 

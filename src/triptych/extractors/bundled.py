@@ -23,7 +23,7 @@ from triptych.extractors.seeing import BLACK, WHITE, looking, over, resized
 from triptych.pixels import has_alpha
 
 CLASSES = 10  # of CIFAR-10
-FEATURES = 192
+FEATURES = 256
 WHITENED = 24  # twice the 12 values of a 2x2 patch: each direction and its opposite
 SMALLEST, LARGEST = 32, 64  # px, the sides that the network sees
 WEIGHTS = Path(__file__).with_name("bundled.safetensors")
@@ -43,7 +43,7 @@ def _step(inside: int, outside: int) -> nn.Sequential:
 
 
 class Net(nn.Module):
-    """Colour images (B, 3, H, W) in [-1, 1] with sides of at least 16 px to features (B, 192), and to logits.
+    """Colour images (B, 3, H, W) in [-1, 1] with sides of at least 16 px to features (B, 256), and to logits.
 
     The shape and much of the training are those of Jordan 2024 (arXiv:2404.00498), narrower: the first
     layer whitens patches of 2x2 px, and each of three steps halves the sides.
@@ -52,19 +52,24 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.whiten = nn.Conv2d(3, WHITENED, 2)
-        self.trunk = nn.Sequential(nn.GELU(), _step(WHITENED, 64), _step(64, 128), _step(128, FEATURES))
+        self.trunk = nn.Sequential(nn.GELU(), _step(WHITENED, 64), _step(64, 192), _step(192, FEATURES))
         self.head = nn.Linear(FEATURES, CLASSES, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.places(x).mean((2, 3))  # (B, 192)
+        return self.places(x).mean((2, 3))  # (B, 256)
 
     def places(self, x: Tensor) -> Tensor:
-        """The features of each place, (B, 192, H/8, W/8), before their mean."""
+        """The features of each place, (B, 256, H/8, W/8), before their mean."""
         y: Tensor = self.trunk(self.whiten(x))
         return y
 
+    def both_ways(self, x: Tensor) -> Tensor:
+        """The mean features of images and of their mirror images, (B, 256): neither left nor right is told."""
+        y: Tensor = (self(x) + self(x.flip(3))) / 2
+        return y
+
     def logits(self, features: Tensor) -> Tensor:
-        """Features (B, 192) to the logits (B, 10) of CIFAR-10's classes."""
+        """Features (B, 256) to the logits (B, 10) of CIFAR-10's classes."""
         y: Tensor = self.head(features) / 9  # so that one learning rate suits all layers
         return y
 
@@ -84,8 +89,9 @@ def sides(height: int, width: int) -> tuple[int, int]:
 def build(device: torch.device, weights: Path = WEIGHTS) -> Extractor:
     """The extractor with the package's weights, or with those of another file of `tools/train_bundled.py`.
 
-    Features (B, 192) are the mean over black and over white where there is alpha; logits (B, 10) are
-    of CIFAR-10's classes. Raises a `ResourceError` where the file is missing or damaged.
+    Features (B, 256) are the mean of the image's and its mirror image's, and over black and over white
+    where there is alpha; logits (B, 10) are of CIFAR-10's classes. Raises a `ResourceError` where the file
+    is missing or damaged.
     """
     net, digest = _load(weights)
     net = net.to(device)
@@ -94,11 +100,11 @@ def build(device: torch.device, weights: Path = WEIGHTS) -> Extractor:
         size = sides(images.shape[2], images.shape[3])
         grounds = (BLACK, WHITE) if has_alpha(images.shape[1]) else (BLACK,)
         scaled = [resized(over(images, level), size, "bilinear") * 2 - 1 for level in grounds]
-        views = [net(x.contiguous(memory_format=torch.channels_last)) for x in scaled]  # faster on a CPU
+        views = [net.both_ways(x.contiguous(memory_format=torch.channels_last)) for x in scaled]  # faster on a CPU
         features = torch.stack(views).mean(0)
         return Seen(features, net.logits(features))
 
-    how = "sides within 32 to 64 px by antialiased bilinear, alpha over black and white"
+    how = "image and mirror image, sides within 32 to 64 px by antialiased bilinear, alpha over black and white"
     return Extractor("bundled", f"bundled {digest[:8]}, {how}", looking(see, device))
 
 
