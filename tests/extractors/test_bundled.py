@@ -130,7 +130,8 @@ def test_about_names_the_weights_and_the_resize(made: Extractor, weights: Path) 
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert made.name == "bundled"
     assert made.about == (
-        f"bundled {digest[:8]}, sides within 32 to 64 px by antialiased bilinear, alpha over black and white"
+        f"bundled {digest[:8]}, image and mirror image, sides within 32 to 64 px by antialiased bilinear, "
+        "alpha over black and white"
     )
 
 

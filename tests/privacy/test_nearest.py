@@ -116,3 +116,16 @@ def test_the_ratio_is_the_one_of_geometry() -> None:
 
 def test_alone_in_its_gallery_nothing_stands_out() -> None:
     assert known(TRAIN[:1]).ratios(TRAIN[:2]).ratio.tolist() == [1.0, 1.0]
+
+
+def test_neighbours_closer_than_rounding_give_a_ratio_all_the_same() -> None:
+    """Directions about a thousandth apart, where float32 takes some distances for none."""
+    draw = torch.Generator().manual_seed(0)
+    centres = torch.randn(300, 1, 4096, generator=draw)
+    known_twice = centres + torch.linspace(5e-4, 1e-3, 8)[:, None] * torch.randn(300, 8, 4096, generator=draw)
+    ratios = []
+    for centre, neighbours in zip(centres, known_twice, strict=True):
+        look = Extractor("one", "one", lambda images, seen=centre: Seen(seen.expand(len(images), 4096)))
+        ratios.append(FeatureSearch(Rows(torch.arange(8), neighbours), look).ratios(blobs(1)).ratio)
+    found = torch.cat(ratios)
+    assert bool(((found >= 0) & (found <= 1)).all())

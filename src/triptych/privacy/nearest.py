@@ -33,6 +33,7 @@ SIDE = 128  # images with a longer side are averaged over blocks of pixels first
 CANDIDATES = 16  # training images that are compared in full
 COARSE = 8  # they are found on averages over 8x8 blocks of an image
 CELLS = 2**23  # distances held at once
+ROUNDING = 1e-3  # distances between vectors of length one that float32 cannot tell from none
 
 
 class Near(NamedTuple):
@@ -170,8 +171,8 @@ class FeatureSearch:
         apart = _distance((candidates @ candidates[:, 0, :, None])[..., 0])  # (B, K), from the first
         distance = _distance(cosine)
         first = distance[:, :1]
-        others = torch.where(apart > first.clamp(min=1e-3), distance, math.inf).amin(1)
-        ratio = torch.where(others.isfinite(), first[:, 0] / others, 1.0)
+        others = torch.where(apart > first.clamp(min=ROUNDING), distance, math.inf).amin(1)
+        ratio = torch.where(others.isfinite(), first[:, 0] / others.clamp(min=ROUNDING), 1.0)
         return Alike(self.rows[rows[:, 0]], ratio)
 
     def _features(self, images: Tensor) -> Tensor:
