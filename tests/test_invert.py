@@ -76,11 +76,13 @@ def test_time_ends_the_search() -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_the_differentiable_view_is_the_extractors_own(channels: int) -> None:
-    """The mean over places of what `watching` gives are the features that `look` gives."""
+    """Over places and over an image and its mirror image, the mean of `watching` are the features of `look`."""
     images = torch.randint(0, 256, (2, channels, 20, 40), dtype=torch.uint8)
     x = to_float(images).requires_grad_()
     rows = bundled.watching(CPU)(x)
-    features = rows.unflatten(1, (2 if channels in (2, 4) else 1, 192, -1)).mean((1, 3))
+    grounds = 2 if channels in (2, 4) else 1
+    both = torch.stack([rows, bundled.watching(CPU)(x.flip(3))]).unflatten(2, (grounds, bundled.FEATURES, -1))
+    features = both.mean((0, 2, 4))
     torch.testing.assert_close(features, extractor("bundled").look(images).features, atol=1e-4, rtol=1e-4)
     (slope,) = torch.autograd.grad(rows.square().sum(), x)
     assert slope.isfinite().all()
@@ -119,7 +121,7 @@ def test_the_command_takes_a_folder_or_one_image(
         assert picture.size == (2 + 3 * 50, 2 + 3 * 50)
     one = triptych.invert(run, str(tmp_path / "photos" / "0.png"), out=str(tmp_path / "one"), steps=5)
     assert one.names.tolist() == ["0.png"]
-    np.testing.assert_allclose(one.styles, first, atol=1e-2)
+    np.testing.assert_allclose(one.styles, first, atol=3e-2)
 
 
 def test_wrong_wishes_of_the_command(train_tiny: Make, tmp_path: Path) -> None:
