@@ -63,7 +63,9 @@ def test_two_models_under_one_budget(tmp_path: Path) -> None:
     assert vae["bits_are"] == "bound"
     assert first.models[0]["psnr"] is None
     assert len(first.verdict) == 3
-    again = compare("digits", models=PAIR[0], images=256, samples=8, scored=300, out=str(out), screen=QUIET)
+    again = compare(
+        "digits", models=PAIR[0], images=256, samples=8, scored=300, out=str(out), extractor="pixels", screen=QUIET
+    )
     assert again.models[0]["seen"] == first.models[0]["seen"]
 
 
@@ -72,7 +74,9 @@ def test_one_failure_does_not_stop_the_others(tmp_path: Path) -> None:
     stranger = tmp_path / "runs" / f"{broken}-0" / "letter.txt"
     stranger.parent.mkdir(parents=True)
     stranger.write_text("mine")
-    result = compare("digits", models=PAIR, images=64, samples=4, scored=64, out=str(tmp_path), screen=QUIET)
+    result = compare(
+        "digits", models=PAIR, images=64, samples=4, scored=64, out=str(tmp_path), extractor="pixels", screen=QUIET
+    )
     failures = {model["name"]: model["failure"] for model in result.models}
     assert "is not empty" in failures[broken]
     assert failures[whole] == ""
@@ -92,6 +96,7 @@ def test_images_from_elsewhere_take_part(tmp_path: Path) -> None:
     found = compare(
         "digits", models=PAIR[0], images=64, samples=4, scored=300, out=str(tmp_path / "report"), screen=QUIET,
         folder=[f"theirs={tmp_path / 'theirs.npz'}"], outside={"noise": lambda number: noise[:number]},
+        extractor="pixels",
     )  # fmt: skip
     distances = {
         model["name"]: next(s["estimate"]["value"] for s in model["trials"][0]["scores"] if s["key"] == "kid")

@@ -59,6 +59,7 @@ def test_colour_images_of_32_px_go_straight_into_the_network(made: Extractor, ne
 
 @torch.no_grad()
 def test_a_mirror_image_looks_the_same(made: Extractor) -> None:
+    assert made.symmetric
     batch = images(4, height=24, width=40)
     torch.testing.assert_close(made.look(batch).features, made.look(batch.flip(3)).features, rtol=1e-5, atol=1e-6)
     turned = made.look(batch.flip(2)).features

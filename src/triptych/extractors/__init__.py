@@ -35,6 +35,7 @@ class Extractor(NamedTuple):
     name: str  # "bundled"; the suffix of the metrics' labels
     about: str  # name, first 8 digits of the weights' SHA-256, size and resize filter; equal text, equal features
     look: Callable[[Tensor], Seen]  # uint8 (B, C, H, W) -> what it sees
+    symmetric: bool = False  # an image and its mirror image have the same features
 
 
 def extractor(which: str | nn.Module, device: torch.device | str = "cpu") -> Extractor:

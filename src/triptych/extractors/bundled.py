@@ -105,7 +105,7 @@ def build(device: torch.device, weights: Path = WEIGHTS) -> Extractor:
         return Seen(features, net.logits(features))
 
     how = "image and mirror image, sides within 32 to 64 px by antialiased bilinear, alpha over black and white"
-    return Extractor("bundled", f"bundled {digest[:8]}, {how}", looking(see, device))
+    return Extractor("bundled", f"bundled {digest[:8]}, {how}", looking(see, device), symmetric=True)
 
 
 def watching(device: torch.device, weights: Path = WEIGHTS) -> Callable[[Tensor], Tensor]:

@@ -162,8 +162,9 @@ class FeatureSearch:
         return Alike(torch.cat([part.row for part in parts]), torch.cat([part.ratio for part in parts]))
 
     def _ratios(self, images: Tensor, without: Tensor | None) -> Alike:
-        plain, mirrored = (self._features(shown) @ self._known.T for shown in (images, images.flip(-1)))
-        near = torch.maximum(plain, mirrored)  # (B, N)
+        near = self._features(images) @ self._known.T  # (B, N)
+        if not self.look.symmetric:
+            near = torch.maximum(near, self._features(images.flip(-1)) @ self._known.T)
         if without is not None:
             near[self.rows[None] == without[:, None]] = -math.inf
         cosine, rows = near.topk(min(CANDIDATES, near.shape[1]))
