@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -254,7 +255,17 @@ def test_markdown_for_a_readme(scored: Report) -> None:
     assert {line.count("|") for line in table} == {6}
     for name in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text):
         assert (scored.markdown.parent / name).is_file()
-    assert text.count("](") == 4
+    assert text.count("](") == 6  # real images, three models, two charts
+
+
+def test_charts_are_pictures_too(scored: Report) -> None:
+    for stem in ("learning", "speed"):
+        drawing = scored.markdown.parent / f"{stem}.svg"
+        root = ElementTree.fromstring(drawing.read_text(encoding="utf-8"))
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert {"rapid", "patient"} <= {part.text for part in root.iter() if part.tag.endswith("}text")}
+        assert not [part for part in root.iter() if any("href" in name for name in part.attrib)]
+        assert not {part.tag.partition("}")[2] for part in root.iter()} & {"script", "image", "foreignObject"}
 
 
 def test_hostile_names_do_not_leave_their_place_in_markdown(tmp_path: Path) -> None:
@@ -262,8 +273,8 @@ def test_hostile_names_do_not_leave_their_place_in_markdown(tmp_path: Path) -> N
     named = constructed.entries()[0]._replace(name=evil, classes=[])
     text = write_report([named], tmp_path, constructed.heading(data=evil)).markdown.read_text(encoding="utf-8")
     assert "<img" not in text
-    assert len(re.findall(r"^#+ ", text, re.MULTILINE)) == 3  # title, pictures, how
-    assert re.findall(r"(?<!\\)\]\(", text) == ["](", "]("]  # the two pictures
+    assert len(re.findall(r"^#+ ", text, re.MULTILINE)) == 5  # title, two charts, pictures, how
+    assert re.findall(r"(?<!\\)\]\(", text) == ["]("] * 4  # the two charts, the two pictures
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")} == {4}
 
 

@@ -68,6 +68,7 @@ MENU: dict[str, dict[str, str]] = {
     "ramp": {
         "always": "triptych.ramps:always",
         "warm-up": "triptych.ramps:warm_up()",
+        "linear": "triptych.ramps:linear()",
         "cosine": "triptych.ramps:cosine()",
         "inverse-root": "triptych.ramps:inverse_root()",
     },

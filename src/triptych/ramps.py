@@ -23,6 +23,17 @@ def warm_up(images: int = 10_000, start: float = 0.0) -> Ramp:
     return lambda seen: 1.0 if seen >= images else start + (1.0 - start) * seen / images
 
 
+def linear(images: int, warm: int = 0, end: float = 0.0) -> Ramp:
+    """Up to 1 over `warm` images, then down a straight line to `end` at `images`, then `end`."""
+
+    def ramp(seen: int) -> float:
+        if seen < warm:
+            return seen / warm
+        return 1.0 + (end - 1.0) * min((seen - warm) / max(images - warm, 1), 1.0)
+
+    return ramp
+
+
 def cosine(images: int, warm: int = 0, end: float = 0.0) -> Ramp:
     """Up to 1 over `warm` images, then down a half cosine to `end` at `images`, then `end`."""
 

@@ -26,8 +26,8 @@ def escaped(text: str) -> str:
 
 
 def readme(results: Sequence[Entry], heading: Heading, found: Verdict, rows: Sequence[Row],
-           files: Mapping[int, str]) -> str:  # fmt: skip
-    """The whole file; `files` are the pictures' names by the place of their model."""
+           files: Mapping[int, str], drawings: Mapping[str, tuple[str, str]]) -> str:  # fmt: skip
+    """The whole file; `files` are the pictures' names by the place of their model, `drawings` the charts by title."""
     names = [entry.name for entry in results]
     parts = [
         f"# {escaped(heading.data)}",
@@ -35,6 +35,7 @@ def readme(results: Sequence[Entry], heading: Heading, found: Verdict, rows: Seq
         *([escaped(heading.caption)] if heading.caption else []),
         "\n".join(f"- {escaped(sentence)}" for sentence in found.sentences),
         _table(names, rows),
+        *(f"## {title}\n\n![{escaped(alt)}]({name})" for title, (name, alt) in drawings.items()),
         "## Pictures",
         "None is picked: the same seeds for each model.",
         f"Real images:\n\n![Real images of {escaped(heading.data)}](real.png)",

@@ -1,4 +1,4 @@
-"""The comparison as one page that needs nothing but itself, as Markdown, as JSON, and as PNGs.
+"""The comparison as one page that needs nothing but itself, as Markdown, as JSON, and as pictures.
 
 `entries.py` is what goes in; `verdict.py` words it, `table.py`, `charts.py`, `strips.py` and
 `curves.py` lay it out as plain values, and the template draws them.
@@ -39,6 +39,10 @@ SEEDS = (
     "of the seeds’ 95% bootstrap intervals; with one seed it is that seed’s. Models whose intervals touch are not "
     "told apart."
 )
+CHARTS = (
+    ("Quality against training time", "learning", charts.learning),
+    ("Quality against sampling time", "speed", charts.speed),
+)
 
 
 class Report(NamedTuple):
@@ -60,7 +64,7 @@ class Table(NamedTuple):
 
 
 def write_report(results: Sequence[Entry], folder: str | Path, heading: Heading) -> Report:
-    """Write report.html, report.md, report.json, real.png and one PNG for each model with images."""
+    """Write report.html, report.md, report.json, real.png, one PNG for each model with images, and the charts as SVG."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = pictures.names(results)
@@ -76,9 +80,22 @@ def write_report(results: Sequence[Entry], folder: str | Path, heading: Heading)
     )
     rows = [row for part in tables(results, heading) for row, _ in part.rows]
     report.json.write_text(json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    report.markdown.write_text(readme(results, heading, found, rows, files), encoding="utf-8")
+    drawings = write_charts(results, folder)
+    report.markdown.write_text(readme(results, heading, found, rows, files, drawings), encoding="utf-8")
     report.html.write_text(page(results, heading, found), encoding="utf-8")
     return report
+
+
+def write_charts(results: Sequence[Entry], folder: Path) -> dict[str, tuple[str, str]]:
+    """Write the charts that there is something to draw for; their file names and descriptions by title."""
+    found = {}
+    for title, stem, make in CHARTS:
+        for chart in make(results)[:1]:
+            high, wide = chart.shape.top + chart.shape.height + chart.shape.bottom, chart.shape.left + chart.shape.width
+            values = {"chart": chart, "width": wide + chart.room, "height": high, "marks": drawing.MARKS}
+            (folder / f"{stem}.svg").write_text(render("chart.svg", **values), encoding="utf-8")
+            found[title] = f"{stem}.svg", chart.alt
+    return found
 
 
 def facts(results: Sequence[Entry], heading: Heading) -> dict[str, Any]:
