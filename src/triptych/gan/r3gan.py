@@ -37,17 +37,19 @@ def r3gan(
     groups: int = 0,
     wide: int = 32,
     core: int = 4,
+    bounded: bool = False,
     conditional: bool = False,
 ) -> Generator:
     """Stages of `blocks` residual blocks, each at twice the sides: (B, latent) -> (B, C, H, W), about [-1, 1].
 
     `groups` 0: blocks of two plain 3x3 convolutions, fast everywhere; above: the paper's bottleneck, whose
     3x3 convolution is in so many groups (96 at width 768). Features are `width` where the longer side has
-    at most `wide` px, and half as many at each doubling beyond. `conditional` asks for a class; raises a
-    `UsageError` where the images have none, and for values that make no network.
+    at most `wide` px, and half as many at each doubling beyond. `bounded` ends with tanh, which the paper does
+    not: black and white are then easy to reach, and a short training leaves no grey haze. `conditional` asks
+    for a class; raises a `UsageError` where the images have none, and for values that make no network.
     """
     classes = classes_of(conditional, classes)
-    net = Painter(image_shape, check_latent(latent) + classes, Size(width, blocks, groups, wide, core))
+    net = Painter(image_shape, check_latent(latent) + classes, Size(width, blocks, groups, wide, core), bounded)
     return Generator(net, image_shape, latent, classes)
 
 
@@ -83,7 +85,7 @@ class Size(NamedTuple):
 class Painter(nn.Module):
     """Styles (B, D) to images (B, C, H, W)."""
 
-    def __init__(self, image_shape: Shape, styles: int, size: Size) -> None:
+    def __init__(self, image_shape: Shape, styles: int, size: Size, bounded: bool) -> None:
         super().__init__()
         sides = ladder(image_shape[1:], size.core)[::-1]
         widths = [size.at(side) for side in sides]
@@ -93,12 +95,13 @@ class Painter(nn.Module):
         for step, side in enumerate(sides):
             self.stages.append(Stage(widths[max(0, step - 1)], widths[step], side, size, len(sides)))
         self.leave = conv(widths[-1], image_shape[0], 1, 1.0)
+        self.squash = nn.Tanh() if bounded else nn.Identity()
 
     def forward(self, w: Tensor) -> Tensor:
         h = self.basis * self.enter(w)[:, :, None, None]  # (B, F, h, w): a learned start, scaled by the style
         for stage in self.stages:
             h = stage(h)
-        x: Tensor = self.leave(h)  # (B, C, H, W)
+        x: Tensor = self.squash(self.leave(h))  # (B, C, H, W)
         return x
 
     def first(self) -> Tensor:
