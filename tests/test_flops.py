@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from tiny import TINY
 from triptych import flops, recipe, schema
@@ -15,6 +16,7 @@ from triptych.data import open_data
 from triptych.errors import UsageError
 from triptych.quantities import operations
 from triptych.run import Budget
+from triptych.sampling import generate
 from triptych.training.state import State
 
 
@@ -58,6 +60,38 @@ def test_training_counts_forward_and_backward() -> None:
     critic_turn = 2 * generator + 2 * (2 + 4) * critic  # real and generated: forward 2, backward 4 a weight
     generator_turn = 2 * 3 * generator + 2 * 2 * critic  # its gradients pass through the critic, which stands still
     assert small == pytest.approx(critic_turn + generator_turn, rel=0.15)  # first layers need no gradient of the image
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_every_model_is_counted(name: str) -> None:
+    """Gradients inside of a loss too; and sampling as PyTorch's own counter finds it."""
+    splits = open_data("digits")
+    source = splits.train
+    data = {"image_shape": list(source.image_shape), "class_names": list(source.class_names)}
+    made = {
+        "name": name,
+        "seed": 0,
+        **schema.complete(recipe.read(name, "digits", None, tuple(TINY[name]))),
+        "data": data,
+    }
+    assert flops.of_training(made, splits) > 0
+    model: Model = schema.build("model", made["model"], {"image_shape": source.image_shape, "classes": 10}).eval()
+    model.requires_grad_(False)
+    with FlopCounterMode(display=False) as counter:
+        for _ in generate(model, range(2)):
+            pass
+    assert flops.of_sampling(model) == counter.get_total_flops() / 2
+
+
+def test_lazy_penalties_have_their_share() -> None:
+    """A penalty taken at every second step costs half as much as one taken at each."""
+    splits = open_data("digits")
+    none, each, second = (
+        flops.of_training(tree([*TINY["mlp-gan"], f"objective.penalty={penalty}"]), splits)
+        for penalty in ("null", "r1", "{kind: r1, every: 2}")
+    )
+    assert each > none
+    assert second == pytest.approx((none + each) / 2)
 
 
 def _weights(node: Any, run: dict[str, Any], role: str) -> int:
