@@ -64,7 +64,7 @@ class Table(NamedTuple):
 
 
 def write_report(results: Sequence[Entry], folder: str | Path, heading: Heading) -> Report:
-    """Write report.html, report.md, report.json, real.png, one PNG for each model with images, and the charts as SVG."""
+    """Write report.html, report.md, report.json, real.png, a PNG for each model with images, and the charts as SVG."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = pictures.names(results)
