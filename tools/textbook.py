@@ -2,8 +2,9 @@
 
     python tools/textbook.py
 
-Reads every `docs/results/NAME.json` (the `report.json` of a comparison). A claim is judged by numbers
-with intervals: it holds or fails where they do not touch, otherwise the data cannot tell.
+Reads every `docs/results/NAME/report.json` (what a comparison wrote, but for its page and its runs) in which
+all three families take part. A claim is judged by numbers with intervals: it holds or fails where they do not
+touch, otherwise the data cannot tell.
 """
 
 from __future__ import annotations
@@ -190,8 +191,11 @@ def page(reports: Mapping[str, Mapping[str, Any]]) -> str:
         lines += [f"- {name}: {one.verdict}. {one.numbers}" for name, one in zip(reports, row, strict=True)]
     for name, report in reports.items():
         lines += ["", f"## {name}", ""] + [f"- {sentence}" for sentence in report["verdict"]]
-        if (DOCS / "pictures" / f"textbook-{name}.png").exists():
-            lines += ["", f"![{name}: samples of each model at equal seeds](pictures/textbook-{name}.png)"]
+        lines += ["", f"[All numbers and pictures](results/{name}/report.md)"]
+        for model in report["models"]:
+            lines += ["", f"{model['name']}, seeds 0 to 63, none picked:", ""]
+            lines += [f"![Images made by {model['name']}](results/{name}/{model['picture']})"]
+        lines += ["", f"![FD-bundled against the time of training on {name}](results/{name}/learning.svg)"]
     lines += [
         "",
         "This page is written by `tools/textbook.py` from `docs/results/`; commands and dates are in `RESULTS.md`.",
@@ -200,8 +204,9 @@ def page(reports: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def reports(folder: Path = DOCS / "results") -> dict[str, Any]:
-    """The committed reports by the name of their data, in the order of their names."""
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    """The committed reports of all three families by the name of their data, in the order of their names."""
+    found = {p.parent.name: json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob("*/report.json"))}
+    return {name: report for name, report in found.items() if len(by_family(report)) == len(NAMES)}
 
 
 def main(arguments: Sequence[str] = ()) -> None:

@@ -28,10 +28,14 @@ MAKE: dict[str, Callable[[Shape], Pair]] = {
         resnet_critic(shape, 0, width=4, norm="spectral", pool="sum", attention=16),
     ),
     "r3gan": lambda shape: (r3gan(shape, 0, 7, 8, 1), r3gan_critic(shape, 0, 8, 1, features=5)),
+    "r3gan, bounded": lambda shape: (
+        r3gan(shape, 0, 7, 8, 1, bounded=True),
+        r3gan_critic(shape, 0, 8, 1, features=5),
+    ),
     "r3gan, grouped": lambda shape: (r3gan(shape, 0, 7, 8, 1, 4), r3gan_critic(shape, 0, 8, 1, 4, features=5)),
 }
 EACH = pytest.mark.parametrize("name", MAKE)
-BOUNDED = [name for name in MAKE if "r3gan" not in name]  # by a tanh
+BOUNDED = [name for name in MAKE if "r3gan" not in name or "bounded" in name]  # by a tanh
 CLASSES = 5
 TOLD: dict[str, Callable[[Shape], Pair]] = {
     "wgan-gp": lambda shape: (

@@ -70,7 +70,7 @@ def train(
 
     Stops when --for, --images or --flops is reached (default: the recipe's images), or on Ctrl-C,
     which saves first. Time counts training steps alone, over all starts of the run. A score is
-    FD-bundled of 2,000 samples; the weights with the best one are kept in RUN/best.
+    FD-bundled of 1,000 samples; the weights with the best one are kept in RUN/best.
     """
     from pathlib import Path
 
