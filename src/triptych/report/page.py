@@ -25,6 +25,7 @@ from triptych.report.verdict import Verdict, verdict
 from triptych.words import join
 
 SMOOTH = 48  # images with a side from here on are scaled smoothly, smaller ones keep their pixels square
+ABOVE = 12  # units over a chart that stands alone, for what it shows
 WIDE = 96  # images wider than this stand 8 in a row, others 16
 UNSCORED = (
     "Quality is not scored yet: judge the pictures by eye, and do not read a lower loss as a better model, "
@@ -91,8 +92,9 @@ def write_charts(results: Sequence[Entry], folder: Path) -> dict[str, tuple[str,
     found = {}
     for title, stem, make in CHARTS:
         for chart in make(results)[:1]:
-            high, wide = chart.shape.top + chart.shape.height + chart.shape.bottom, chart.shape.left + chart.shape.width
-            values = {"chart": chart, "width": wide + chart.room, "height": high, "marks": drawing.MARKS}
+            high = ABOVE + chart.shape.top + chart.shape.height + chart.shape.bottom
+            values = {"chart": chart, "above": ABOVE, "height": high, "marks": drawing.MARKS}
+            values["width"] = chart.shape.left + chart.shape.width + chart.room
             (folder / f"{stem}.svg").write_text(render("chart.svg", **values), encoding="utf-8")
             found[title] = f"{stem}.svg", chart.alt
     return found
