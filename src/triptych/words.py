@@ -36,10 +36,10 @@ def _digits(value: float, digits: int) -> str:
     return f"{value:.{digits}g}"
 
 
-def join(words: list[str] | tuple[str, ...]) -> str:
+def join(words: list[str] | tuple[str, ...], last: str = "and") -> str:
     """A list as it is spoken.
 
     >>> join(["one", "two", "three"])
     'one, two and three'
     """
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+    return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

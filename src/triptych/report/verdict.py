@@ -82,17 +82,18 @@ def _tied(rivals: Sequence[Standing]) -> str:
     names, leader = [one.name for one in rivals], rivals[0]
     values = join([f"{one.name} {spoken(one.estimate)}" for one in rivals])
     turned = any(flips(leader, one) for one in rivals[1:])
-    why = "the seeds rank them differently" if turned else f"the intervals{_over(leader, ', ')} overlap"
-    return f"These runs cannot tell whether {' or '.join(names)} is best by {leader.score.label}: {values}; {why}."
+    many = _over(leader) if len(leader.seeds) > 1 else ""
+    why = "the seeds rank them differently" if turned else f"the intervals{many} overlap"
+    return f"These runs cannot tell whether {join(names, 'or')} is best by {leader.score.label}: {values}; {why}."
 
 
 def _way(place: Standing) -> str:
     return "higher" if better_is_higher(place.score) else "lower"
 
 
-def _over(place: Standing, before: str = " ") -> str:
+def _over(place: Standing) -> str:
     count = len(place.seeds)
-    return f"{before}over {count} seeds" if count > 1 else ", one seed" if before == " " else ""
+    return f" over {count} seeds" if count > 1 else ", one seed"
 
 
 def _speed(results: Sequence[Entry], order: Sequence[Standing]) -> str:
