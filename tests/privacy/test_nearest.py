@@ -37,8 +37,25 @@ def test_the_distance_is_that_of_the_worst_patch() -> None:
     image = torch.full((1, 16, 16), 100.0)
     other = image.clone()
     other[0, 2:6, 2:6] = 130  # exactly one of the 4x4 patches of the middle; the fitted brightness moves it a little
-    gain = (100 * other[:, 2:14, 2:14]).sum() / (100.0 * 100.0 * 144)
-    assert float(worst_patch(image, other[None])[0]) == pytest.approx(130 - 100 * float(gain), rel=1e-4)
+    middle = other[:, 2:14, 2:14]
+    gain = float((100 * middle).sum() / middle.square().sum())
+    assert float(worst_patch(image, other[None])[0]) == pytest.approx(130 * gain - 100, rel=1e-4)
+
+
+def test_what_alternates_from_pixel_to_pixel_does_not_count() -> None:
+    """A chessboard of +-10 levels costs one, by its brightness; columns that are two pixels wide cost all of it."""
+    image = torch.full((1, 16, 16), 100.0)
+    rows, columns = torch.arange(16)[:, None], torch.arange(16)[None]
+    for pattern, distance in (((rows + columns) % 2, 1.0), ((columns // 2) % 2 + 0 * rows, 10.0)):
+        other = image + 10.0 * (2 * pattern - 1)
+        assert float(worst_patch(image, other[None])[0]) == pytest.approx(distance, abs=0.2)
+
+
+def test_what_is_white_stays_white_in_a_brighter_copy() -> None:
+    image = 100 + 140 * torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    image[:, :, :12] = 252.0
+    brighter = (1.05 * image).clamp(max=255)
+    assert float(worst_patch(brighter, image[None])[0]) < 1.0
 
 
 def test_brightness_is_undone_within_a_tenth() -> None:

@@ -3,8 +3,10 @@
 Pixels are premultiplied by alpha and lie in 0 to 255. An image is compared as each of its windows,
 R pixels smaller on every side and mirrored or not, with the middle of a training image: so a copy
 that was moved by up to R pixels meets its source with no border made up. Brightness is fitted
-within 10%. What counts is the worst patch of at most 4x4 px, not the mean over the image: noise and
-compression touch all patches a little, while another picture is far off in one of them.
+within 10%, and what it makes whiter than white stays white. What counts is the worst patch of at most
+4x4 px, not the mean over the image: noise and compression touch all patches a little, while another picture
+is far off in one of them. Within a patch, differences are averaged over 2x2 px before they are squared:
+what alternates from pixel to pixel is noise, or left by compression.
 
 Notation: B images, N training images, K candidates, T windows, D features, R reach in pixels.
 """
@@ -28,6 +30,7 @@ from triptych.pixels import HALF, has_alpha, to_float
 
 REACH = 2  # pixels of movement that are undone, at most an eighth of a side
 BRIGHTER = 0.1  # the share of brightness that is undone
+WHITE = 0.98  # of full brightness: from there on it may have been cut off
 PATCH = 4  # the side of a patch, at most a quarter of the image's
 SIDE = 128  # images with a longer side are averaged over blocks of pixels first
 CANDIDATES = 16  # training images that are compared in full
@@ -94,7 +97,7 @@ class PixelSearch:
 def worst_patch(image: Tensor, others: Tensor) -> Tensor:
     """Root-mean-square difference in the worst patch between one image (C, H, W) and others (K, C, H, W), (K,).
 
-    Each of the others is met by the window that fits it best, at the brightness that fits it best.
+    Each of the others is met by the window that fits it best, and brought to the brightness that fits best.
     """
     channels, height, width = image.shape
     windows = torch.stack(list(_windows(image[None])))[:, 0]  # (T, C, h, w)
@@ -103,13 +106,17 @@ def worst_patch(image: Tensor, others: Tensor) -> Tensor:
     squared = flat.square().sum(1)[:, None] - 2 * flat @ targets.T + targets.square().sum(1)  # (T, K)
     best = windows[squared.argmin(0)]  # (K, C, h, w)
     colour = slice(0, channels - has_alpha(channels))
-    shown, wanted = best[:, colour].flatten(1), middles[:, colour].flatten(1)
-    gain = (shown * wanted).sum(1) / shown.square().sum(1).clamp(min=1)
-    best = best.clone()
-    best[:, colour] *= gain.clamp(1 - BRIGHTER, 1 + BRIGHTER)[:, None, None, None]
-    wrong = (best - middles).square().mean(1, keepdim=True)
+    full = best[:, -1:] if has_alpha(channels) else best.new_full((1, 1, 1, 1), 255.0)  # as white as it can be
+    told = best[:, colour] < WHITE * full  # what may have been cut off tells nothing of the brightness
+    shown, wanted = ((x[:, colour] * told).flatten(1) for x in (best, middles))
+    gain = (shown * wanted).sum(1) / wanted.square().sum(1).clamp(min=1)
+    gain = torch.where(told.flatten(1).any(1), gain, 1.0).clamp(1 - BRIGHTER, 1 + BRIGHTER)
+    lit = torch.minimum(middles[:, colour] * gain[:, None, None, None], full)
+    middles = torch.cat([lit, middles[:, colour.stop :]], 1)
     side = max(1, min(PATCH, height // 4, width // 4))
-    return avg_pool2d(wrong, side, ceil_mode=True).flatten(1).amax(1).sqrt()
+    fine = max(1, side // 2)
+    wrong = avg_pool2d(best - middles, fine, ceil_mode=True).square().mean(1, keepdim=True)
+    return avg_pool2d(wrong, side // fine, ceil_mode=True).flatten(1).amax(1).sqrt()
 
 
 def levels(images: Tensor) -> Tensor:
