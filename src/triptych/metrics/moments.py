@@ -5,6 +5,7 @@ Notation: n vectors seen, D features, m their mean (D,), S = sum (x - m)(x - m)^
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Self
 
 import torch
@@ -20,9 +21,11 @@ class Moments(NamedTuple):
 
     @classmethod
     def of(cls, features: Tensor) -> Self:
-        """The moments of vectors (B, D)."""
+        """The moments of vectors (B, D); NaN as their scatter where a value is not finite, as then is their mean."""
         x = features.detach().cpu()
         mean = x.mean(0, dtype=torch.float64)
+        if not torch.isfinite(mean).all():
+            return cls(len(x), mean, torch.full((len(mean), len(mean)), math.nan, dtype=torch.float64))
         centred = (x - mean).numpy()  # float64, as the mean
         scatter = centred.T @ centred  # NumPy sees the symmetry and does half the work; torch does not
         return cls(len(x), mean, torch.from_numpy(scatter))

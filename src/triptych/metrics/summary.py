@@ -9,7 +9,6 @@ Notation: N images, K rows kept, D features, L logits.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from triptych.errors import DataError
 from triptych.metrics.moments import Moments
 
 MOST = 10_000  # rows kept
-BLOCK = 512  # rows whose moments are taken at once, or as many as there are features
+BLOCK = 512  # rows whose moments are taken at once, or twice as many as there are features
 NOTHING = "There are no images to evaluate: give at least one."
 
 
@@ -77,9 +76,10 @@ def gather(extractor: str, views: Iterable[View], most: int = MOST, first: int =
     def parts() -> Iterator[Part]:
         start = first
         for features, logits, labels in blocks(views):
-            _check(extractor, start, features)
-            rows = Rows(torch.arange(start, start + len(features)), features.float(), logits, labels)
-            yield Moments.of(features), rows
+            moments = Moments.of(features)
+            if not torch.isfinite(moments.mean).all():
+                raise DataError(_wrong(extractor, start, features))
+            yield moments, Rows(torch.arange(start, start + len(features)), features.float(), logits, labels)
             start += len(features)
 
     return _collected(extractor, parts(), most)
@@ -90,7 +90,7 @@ def blocks(views: Iterable[View]) -> Iterator[View]:
     waiting: list[View] = []
     for view in views:
         waiting.append(view)
-        if sum(len(part.features) for part in waiting) >= max(BLOCK, view.features.shape[1]):
+        if sum(len(part.features) for part in waiting) >= max(BLOCK, 2 * view.features.shape[1]):
             yield View(*joined(waiting))  # type: ignore[arg-type]
             waiting = []
     if waiting:
@@ -137,12 +137,10 @@ def _sample(parts: Sequence[Rows], most: int) -> Rows:
     return kept(Rows(*joined(parts)), most)  # type: ignore[arg-type]
 
 
-def _check(extractor: str, first: int, features: Tensor) -> None:
-    """Raises a `DataError` that names the first image with a feature that is not a finite number."""
-    if math.isfinite(features.sum(dtype=torch.float64)):
-        return
+def _wrong(extractor: str, first: int, features: Tensor) -> str:
+    """A sentence that names the first image with a feature that is not a finite number."""
     wrong = (~torch.isfinite(features).all(1)).nonzero()[:, 0]
-    raise DataError(
+    return (
         f"{extractor} sees numbers that are not finite in {len(wrong)} of {len(features)} images, the first is number "
         f"{first + int(wrong[0])}: check those images, or use another extractor."
     )
