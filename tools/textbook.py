@@ -171,8 +171,8 @@ def page(reports: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(f"| {name} | {report['about']} | {report['budget']} | {names} | {seeds} | {report['machine']} |")
     lines += [
         "",
-        "`cifar10` is a copy of CIFAR-10 as JPEG images (the loss is small but real), `emoji` are Noto Emoji at 32 px; for",
-        "both, the GAN and the diffusion model have the recipes for one CPU core in `recipes/`, the VAE its own.",
+        "`cifar10` is a copy of CIFAR-10 as JPEG images (the loss is small but real), `emoji` are Noto Emoji at 32 px.",
+        "For both, the GAN and the diffusion model have the recipes for one CPU core in `recipes/`, the VAE its own.",
         "",
         "## In one table",
         "",
