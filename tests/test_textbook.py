@@ -48,7 +48,8 @@ def test_seeds_widen_the_interval() -> None:
     assert textbook.score(both, "frechet") == (3, 1, 5)
     wide = textbook.spread(both)
     assert wide is not None
-    assert wide[0] == pytest.approx(2 / 3)
+    assert wide[0] == pytest.approx(2**0.5 / 3)
+    assert wide[1:] == pytest.approx((2**0.5 / 3 / 2.2414, 2**0.5 / 3 / 0.031338), rel=1e-3)  # |N(0, 1)| at 97.5%, 2.5%
     assert textbook.spread(model(2, 1, 3)) is None
 
 

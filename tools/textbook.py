@@ -12,7 +12,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any, NamedTuple
+
+from scipy.stats import chi2
 
 from triptych.words import short
 
@@ -59,14 +62,18 @@ def number(model: Model, field: str) -> Range | None:
 
 
 def spread(model: Model) -> Range | None:
-    """The relative range of the final distance over the training seeds."""
+    """The relative standard deviation of the final distance over the training seeds, with its 95% interval.
+
+    (n - 1) s^2 over the true variance follows a chi-squared law of n - 1 degrees: few seeds tell little.
+    """
     values = [
         s["estimate"]["value"] for t in model["trials"] for s in t["scores"] if s["key"] == "frechet" and s["estimate"]
     ]
     if len(values) < 2:
         return None
-    wide = (max(values) - min(values)) / (sum(values) / len(values))
-    return wide, wide, wide
+    free, wide = len(values) - 1, stdev(values) / mean(values)
+    low, high = (wide * (free / chi2.ppf(share, free)) ** 0.5 for share in (0.975, 0.025))
+    return wide, float(low), float(high)
 
 
 def copied(model: Model) -> Range | None:
@@ -130,7 +137,7 @@ CLAIMS = (
     Claim("GANs are sharp: each image looks real.", "highest precision", most(GAN, by("precision"))),
     Claim("VAEs are blurry: furthest from real images.", "highest FD-bundled", most(VAE, by("frechet"))),
     Claim("GANs drop modes: they make fewer kinds of images.", "lowest recall", most(GAN, by("recall"), lowest=True)),
-    Claim("GANs are unstable: another seed, another score.", "widest range of FD-bundled", most(GAN, spread)),
+    Claim("GANs are unstable: another seed, another score.", "widest spread of FD-bundled over seeds", most(GAN, spread)),
     Claim("Diffusion is slow to sample.", "most milliseconds an image", most(DIFFUSION, field("milliseconds"), " ms")),
     Claim("A VAE gives useful features.", "highest accuracy of a linear probe", most(VAE, field("probe"))),
     Claim("A VAE reconstructs what it encodes.", "highest PSNR of reconstructions", most(VAE, field("psnr"), " dB")),
