@@ -137,7 +137,7 @@ CLAIMS = (
     Claim("GANs are sharp: each image looks real.", "highest precision", most(GAN, by("precision"))),
     Claim("VAEs are blurry: furthest from real images.", "highest FD-bundled", most(VAE, by("frechet"))),
     Claim("GANs drop modes: they make fewer kinds of images.", "lowest recall", most(GAN, by("recall"), lowest=True)),
-    Claim("GANs are unstable: another seed, another score.", "widest spread of FD-bundled over seeds", most(GAN, spread)),
+    Claim("GANs are unstable: another seed, another score.", "widest spread of FD-bundled", most(GAN, spread)),
     Claim("Diffusion is slow to sample.", "most milliseconds an image", most(DIFFUSION, field("milliseconds"), " ms")),
     Claim("A VAE gives useful features.", "highest accuracy of a linear probe", most(VAE, field("probe"))),
     Claim("A VAE reconstructs what it encodes.", "highest PSNR of reconstructions", most(VAE, field("psnr"), " dB")),
