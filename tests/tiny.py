@@ -11,6 +11,7 @@ TINY = {
     "r3gan": [f"{player}.{size}" for player in ("model", "objective.critic") for size in ("width=8", "blocks=1")],
     "progressive": ["model.width=8", "model.latent=8", "objective.critic.width=8"],
     "stylegan2": ["model.width=8", "model.latent=8", "model.depth=2", "objective.critic.width=8"],
+    "autoencoder-kl": ["model.width=8"],
     "vae": ["model.width=4", "model.latent=4"],
     "ddpm": ["model.width=8", "model.blocks=1"],
 }

@@ -11,6 +11,7 @@ MENU: dict[str, dict[str, str]] = {
         "mlp-gan": "triptych.gan.mlp:mlp_gan()",
         "dcgan": "triptych.gan.dcgan:dcgan()",
         "vae": "triptych.vae.model:vae()",
+        "autoencoder-kl": "triptych.vae.autoencoder:autoencoder_kl()",
         "wgan": "triptych.gan.dcgan:dcgan()",
         "wgan-gp": "triptych.gan.resnet:resnet()",
         "sngan": "triptych.gan.resnet:resnet()",
@@ -57,8 +58,16 @@ MENU: dict[str, dict[str, str]] = {
         "steady": "triptych.gan.augment:steady()",
     },
     "noise": {
-        "logistic": "triptych.vae.likelihood:logistic",
-        "gaussian": "triptych.vae.likelihood:gaussian",
+        "logistic": "triptych.vae.likelihood:logistic()",
+        "gaussian": "triptych.vae.likelihood:gaussian()",
+        "laplace": "triptych.vae.likelihood:laplace()",
+        "bernoulli": "triptych.vae.likelihood:bernoulli()",
+        "mixture": "triptych.vae.likelihood:mixture()",
+    },
+    "prior": {
+        "normal": "triptych.vae.prior:normal()",
+        "gaussians": "triptych.vae.prior:gaussians()",
+        "vamp": "triptych.vae.prior:vamp()",
     },
     "optimiser": {
         "adam": "triptych.training.optimisers:adam()",
@@ -70,6 +79,7 @@ MENU: dict[str, dict[str, str]] = {
         "warm-up": "triptych.ramps:warm_up()",
         "linear": "triptych.ramps:linear()",
         "cosine": "triptych.ramps:cosine()",
+        "cyclical": "triptych.ramps:cyclical()",
         "inverse-root": "triptych.ramps:inverse_root()",
     },
 }

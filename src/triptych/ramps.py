@@ -55,3 +55,8 @@ def inverse_root(images: int, warm: int = 0) -> Ramp:
         return math.sqrt(images / max(seen, images))
 
     return ramp
+
+
+def cyclical(images: int, rise: float = 0.5) -> Ramp:
+    """In rounds of `images`: from 0 to 1 over the first share `rise`, then 1 (Fu et al. 2019, arXiv:1903.10145)."""
+    return lambda seen: min(1.0, (seen % images) / (rise * images))

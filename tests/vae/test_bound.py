@@ -12,7 +12,9 @@ from torch.distributions import Normal
 from triptych.chance import Draw
 from triptych.core import Batch
 from triptych.pixels import LEVELS
-from triptych.vae.likelihood import STEP
+from triptych.vae.autoencoder import Untold
+from triptych.vae.densities import STEP, Density
+from triptych.vae.likelihood import Located
 from triptych.vae.model import Vae
 from triptych.vae.objective import Elbo
 
@@ -30,7 +32,7 @@ class Affine(nn.Module):
         self.mean = nn.Linear(pixels, latent)
         self.log_variance = nn.Parameter(torch.zeros(latent))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, rows: Tensor) -> Tensor:
         mean = self.mean(x.flatten(1))
         return torch.cat([mean, self.log_variance.expand_as(mean)], dim=1)
 
@@ -38,8 +40,9 @@ class Affine(nn.Module):
 def linear_vae(pixels: int, latent: int, variance: float) -> Vae:
     """x | z ~ N(W z + b, variance), fixed; q(z | x) = N(A x + a, fixed diagonal); in float64."""
     decoder = nn.Sequential(nn.Linear(latent, pixels), nn.Unflatten(1, (pixels, 1, 1)))
-    model = Vae((pixels, 1, 1), latent, Affine(pixels, latent), decoder, density).double()
-    nn.init.constant_(model.log_scale, math.log(math.sqrt(variance) - STEP / 2))
+    noise = Located(pixels, Density(density, torch.special.ndtri))
+    model = Vae((pixels, 1, 1), (latent,), Affine(pixels, latent), Untold(decoder), noise).double()
+    nn.init.constant_(noise.log_scale, math.log(math.sqrt(variance) - STEP / 2))
     return model
 
 
@@ -50,8 +53,8 @@ def scalar_vae(slope: float, offset: float, variance: float) -> Vae:
     model.encoder.mean.weight.fill_(slope)
     model.encoder.mean.bias.fill_(offset)
     model.encoder.log_variance.fill_(10 * math.atanh(math.log(variance) / 10))  # undoes the soft limit
-    model.decoder[0].weight.fill_(1)
-    model.decoder[0].bias.zero_()
+    model.decoder.net[0].weight.fill_(1)
+    model.decoder.net[0].bias.zero_()
     return model
 
 
@@ -98,7 +101,7 @@ def test_uniform_data_cost_exactly_eight_bits() -> None:
         return torch.full_like(x, -math.log(LEVELS))
 
     model = linear_vae(12, 2, 0.1)
-    model.noise = uniform
+    model.noise.density = Density(uniform, torch.special.ndtri)
     nn.init.zeros_(model.encoder.mean.weight)
     nn.init.zeros_(model.encoder.mean.bias)
     x = torch.randint(LEVELS, (16, 12, 1, 1)).double() / 127.5 - 1
@@ -125,7 +128,7 @@ def test_a_latent_collapses_iff_it_varies_at_most_beta_times_the_noise(beta: flo
     torch.manual_seed(0)
     model = linear_vae(5, 5, noise)
     (turn,) = Elbo(beta).turns(model)
-    moves = [p for p in turn.moves if p is not model.log_scale]
+    moves = [p for p in turn.moves if p is not model.noise.log_scale]
     optimiser = torch.optim.Adam(moves, 0.1)
     ramp = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
     for step in range(STEPS):
@@ -136,5 +139,5 @@ def test_a_latent_collapses_iff_it_varies_at_most_beta_times_the_noise(beta: flo
         ramp.step()
     assert int(stats["active"]) == active == int((variances > beta * noise).sum())
     optimum = (variances - beta * noise).clamp(min=0)
-    found = torch.linalg.svdvals(model.decoder[0].weight.detach()) ** 2
+    found = torch.linalg.svdvals(model.decoder.net[0].weight.detach()) ** 2
     torch.testing.assert_close(found, optimum, rtol=0.05, atol=0.02)

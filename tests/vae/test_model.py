@@ -13,9 +13,11 @@ from triptych.chance import Draw
 from triptych.core import Batch, Shape, abilities
 from triptych.errors import UsageError
 from triptych.pixels import to_float
-from triptych.vae.likelihood import STEP, gaussian
+from triptych.vae.densities import STEP
+from triptych.vae.likelihood import gaussian, logistic
 from triptych.vae.model import Vae, vae
 from triptych.vae.objective import Elbo
+from triptych.vae.prior import normal
 
 SHAPES = [(1, 8, 8), (3, 13, 37), (2, 16, 16), (3, 32, 32), (4, 72, 24), (3, 128, 128)]
 SMALL: Shape = (1, 8, 8)
@@ -29,7 +31,8 @@ def images(count: int, shape: Shape, seed: int = 0) -> Tensor:
 
 def tiny(shape: Shape, **values: object) -> Vae:
     torch.manual_seed(0)
-    return vae(shape, **{"latent": 5, "width": 4, "hidden": 16, **values}).eval()  # type: ignore[arg-type]
+    sizes = {"classes": 0, "noise": logistic(shape), "prior": normal(), "latent": 5, "width": 4, "hidden": 16}
+    return vae(shape, **{**sizes, **values}).eval()  # type: ignore[arg-type]
 
 
 def fit(model: Vae, x: Tensor, steps: int, rate: float) -> list[float]:
@@ -66,7 +69,7 @@ def test_shapes(shape: Shape) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 13, 37), (4, 64, 64)], ids=str)
 def test_trains_without_a_number_that_is_not_finite(shape: Shape) -> None:
-    model = tiny(shape, dropout=0.1, noise=gaussian)
+    model = tiny(shape, dropout=0.1, noise=gaussian(shape))
     history = fit(model, images(4, shape), 8, 3e-3)
     assert history[-1] < history[0]
     assert all(torch.isfinite(p).all() for p in model.parameters())
@@ -94,7 +97,7 @@ def test_an_image_follows_its_seed_alone() -> None:
 def test_one_weighted_sample_is_the_plain_bound() -> None:
     model, x, noise = tiny(SMALL), images(3, SMALL), Draw(range(3)).normal(1, 5)[:, 0]
     posterior = model.posterior(x)
-    plain = model.log_noise(x, posterior.at(noise)) + posterior.log_ratio(noise)
+    plain = model.log_weight(x, posterior, posterior.at(noise))
     torch.testing.assert_close(model.log_likelihood(x, Draw(range(3)), samples=1).nats, plain)
 
 
@@ -117,8 +120,8 @@ def test_overfits_one_batch() -> None:
 
 def test_the_scale_never_falls_below_half_a_step() -> None:
     model = tiny(SMALL)
-    torch.nn.init.constant_(model.log_scale, -100)
-    assert float(model.scale().detach()) == pytest.approx(STEP / 2)
+    torch.nn.init.constant_(model.noise.log_scale, -100)
+    assert float(model.noise.scale().detach()) == pytest.approx(STEP / 2)
     history = fit(model, images(4, SMALL), 8, 3e-3)
     assert all(map(math.isfinite, history))
     assert all(torch.isfinite(p).all() for p in model.parameters())
@@ -126,20 +129,20 @@ def test_the_scale_never_falls_below_half_a_step() -> None:
 
 def test_the_scale_learns_how_far_off_the_decoder_is() -> None:
     model, x = tiny(SMALL), images(64, SMALL)
-    torch.nn.init.zeros_(model.decoder[-1].layers[-1].weight)  # the decoder says 0 for every pixel
+    torch.nn.init.zeros_(model.decoder.after[-1].layers[-1].weight)  # the decoder says 0 for every pixel
     (turn,) = Elbo().turns(model)
-    optimiser = torch.optim.Adam([model.log_scale], 0.1)
+    optimiser = torch.optim.Adam([model.noise.log_scale], 0.1)
     for step in range(60):
         turn.loss(Batch(x), step)[0].mean().backward()
         optimiser.step()
         model.zero_grad()
     spread = float(x.std())  # of uniform values; a logistic fitted to them has nearly the same
-    assert 0.7 * spread < float(model.scale().detach()) < 1.3 * spread
+    assert 0.7 * spread < float(model.noise.scale().detach()) < 1.3 * spread
 
 
 def test_a_posterior_far_out_stays_finite() -> None:
     model = tiny(SMALL)
-    torch.nn.init.constant_(model.encoder[-1].bias, 1e4)
+    torch.nn.init.constant_(model.encoder.after[-1].bias, 1e4)
     losses, stats = Elbo().turns(model)[0].loss(Batch(images(2, SMALL)), 0)
     assert torch.isfinite(losses).all()
     assert torch.isfinite(stats["kl"])

@@ -1,74 +1,95 @@
-"""The variational auto-encoder of Kingma and Welling 2013 (arXiv:1312.6114), convolutional.
+"""The variational auto-encoder of Kingma and Welling 2013 (arXiv:1312.6114).
 
-Notation: B batch, C channels, H W image sides, D latents, K draws; x image in [-1, 1], z latent.
-The prior is p(z) = N(0, I), the posterior q(z | x) a diagonal Gaussian, and the decoder gives
-the location of p(x | z), whose scale is learned, one number a channel (Rybkin et al. 2021,
-arXiv:2006.13202). Images with alpha are scored as they are seen: premultiplied.
+An encoder gives the posterior q(z | x), a diagonal Gaussian; a prior p(z) and a decoder with its noise p(x | z)
+are the generative model. Images with alpha are scored as they are seen: premultiplied.
+
+Notation: B batch, C channels, H W image sides, D latents, K draws; x image in [-1, 1], z latent (B, ...).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from triptych.chance import Draw
 from triptych.core import NOTHING, Given, Likelihood, Model, Shape
 from triptych.errors import UsageError
-from triptych.nets.conv import ConvDecoder, ConvEncoder
-from triptych.vae.likelihood import STEP, Noise, logistic
-from triptych.vae.posterior import Posterior
-
-START = 0.2  # the learned scale before training: the error of a rough reconstruction
-LIMIT = 10.0  # |log variance| of the posterior stays below this, so that no step overflows
+from triptych.nets.coder import Down, Up, features
+from triptych.nets.conv import ConvDecoder, ConvEncoder, ladder
+from triptych.vae.likelihood import Noise, NoiseNode
+from triptych.vae.posterior import Posterior, posterior_of
+from triptych.vae.prior import Normal, Prior, PriorNode
 
 
 class Vae(Model):
-    """An encoder (B, C, H, W) -> (B, 2 D), a decoder (B, D) -> (B, C, H, W) and the noise between.
+    """q(z | x) = encoder(x, class), p(z) = prior, p(x | z) = noise around decoder(z, class).
 
-    The encoder's output is the posterior's mean and log-variance side by side.
+    `encoder` takes (B, C, H, W) and the classes as one-hot rows (B, classes) to means and log-variances side by
+    side, (B, 2 D, ...); `decoder` takes z and the rows to the numbers that `noise` needs. The prior in the bound
+    is `prior`. Where there is a `fitted` one, learned afterwards or along without moving the encoder, images are
+    drawn from it and scored by it: it and the decoder are then the generative model.
     """
 
-    classes = 0
-
-    def __init__(self, image_shape: Shape, latent: int, encoder: nn.Module, decoder: nn.Module, noise: Noise) -> None:
+    def __init__(
+        self,
+        image_shape: Shape,
+        latent_shape: tuple[int, ...],
+        encoder: nn.Module,
+        decoder: nn.Module,
+        noise: Noise,
+        prior: Prior | None = None,
+        fitted: Prior | None = None,
+        classes: int = 0,
+    ) -> None:
         super().__init__()
-        self.image_shape = image_shape
-        self.latent_shape = (latent,)
-        self.encoder = encoder
-        self.decoder = decoder
-        self.noise = noise
-        self.log_scale = nn.Parameter(torch.full((image_shape[0], 1, 1), math.log(START)))
+        self.image_shape, self.latent_shape, self.classes = image_shape, latent_shape, classes
+        self.encoder, self.decoder, self.noise = encoder, decoder, noise
+        self.prior, self.fitted = prior or Normal(), fitted
 
-    def scale(self) -> Tensor:
-        """Standard deviation of p(x | z), (C, 1, 1): never below half a uint8 step."""
-        return STEP / 2 + self.log_scale.exp()
-
-    def posterior(self, x: Tensor) -> Posterior:
+    def posterior(self, x: Tensor, given: Given = NOTHING) -> Posterior:
         """q(z | x) for images (B, C, H, W) in [-1, 1]."""
-        mean, raw = self.encoder(x).to(x.dtype).chunk(2, dim=1)  # (B, D), (B, D)
-        return Posterior(mean, LIMIT * (raw / LIMIT).tanh())
+        return posterior_of(self.encoder(x, self._rows(given, x)).to(x.dtype))
 
-    def log_noise(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x | z) for images (B, C, H, W) and latents (B, D), (B,) in nats."""
-        return self.noise(x, self.decoder(z).to(x.dtype), self.scale()).flatten(1).sum(1)
+    def kl(self, q: Posterior, z: Tensor) -> Tensor:
+        """What the posteriors cost, given one draw z of each: (B, D) nats, or (B, 1) where no latent has its own."""
+        return self.prior.kl(q, z, self._unknown)
+
+    def spent(self, x: Tensor, given: Given = NOTHING) -> Tensor:
+        """KL(q(z | x) || N(0, I)) of each latent, (B, *latent_shape) in nats."""
+        return self.posterior(x, given).kl()
+
+    def log_noise(self, x: Tensor, z: Tensor, given: Given = NOTHING) -> Tensor:
+        """log p(x | z) for images (B, C, H, W) and latents, (B,) in nats."""
+        return self.noise.log_prob(x, self.decoder(z, self._rows(given, z)))
 
     def decode(self, z: Tensor, given: Given = NOTHING) -> Tensor:
-        """Latents (B, D) to the location of p(x | z), clamped to [-1, 1], (B, C, H, W)."""
-        location: Tensor = self.decoder(z)
-        return location.clamp(-1, 1)
+        """Latents to the mean of p(x | z), (B, C, H, W) in [-1, 1]."""
+        return self.noise.mean(self.decoder(z, self._rows(given, z)))
 
-    def sample(self, draw: Draw, given: Given = NOTHING) -> Tensor:
-        """New images (B, C, H, W): z ~ N(0, I), then the mean of the decoder, without pixel noise."""
-        return self.decode(draw.normal(*self.latent_shape))
+    def sample(self, draw: Draw, given: Given = NOTHING, temperature: float = 1.0, pixels: str = "mean") -> Tensor:
+        """New images (B, C, H, W): z from the prior, whose deviations are multiplied by `temperature`.
+
+        `pixels` "mean" shows the decoder's mean; "draw" adds the noise of each pixel, which is what the
+        likelihood is about. Raises a `UsageError` for a temperature outside (0, 2] or other words.
+        """
+        if not 0 < temperature <= 2 or pixels not in ("mean", "draw"):
+            raise UsageError(
+                f"temperature is {temperature} and pixels {pixels!r}: give above 0 and at most 2, and mean or draw."
+            )
+        z = (self.fitted or self.prior).draw(draw, self.latent_shape, self._unknown, temperature)
+        if pixels == "mean":
+            return self.decode(z, given)
+        return self.noise.draw(self.decoder(z, self._rows(given, z)), draw)
 
     def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
-        """Images to latents (B, D): the posterior's mean, or a draw from it where `draw` is given."""
-        posterior = self.posterior(x)
-        if draw is None:
-            return posterior.mean
-        return posterior.at(draw.normal(*self.latent_shape).to(x.dtype))
+        """Images to latents: the posterior's mean, or a draw from it where `draw` is given."""
+        q = self.posterior(x, given)
+        return q.mean if draw is None else q.at(draw.normal(*self.latent_shape).to(x.dtype))
 
     def reconstruct(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
         """Images (B, C, H, W) encoded and decoded again."""
@@ -82,37 +103,105 @@ class Vae(Model):
         """
         if samples < 1:
             raise UsageError(f"The bound was asked for with {samples} samples; it takes 1 or more.")
-        posterior = self.posterior(x)
-        noise = draw.normal(samples, *self.latent_shape).to(x.dtype)  # (B, K, D)
-        weights = [self.log_noise(x, posterior.at(e)) + posterior.log_ratio(e) for e in noise.unbind(1)]
-        nats = torch.stack(weights).logsumexp(0) - math.log(samples)  # (K, B) -> (B,)
-        return Likelihood(nats, bound=True)
+        q = self.posterior(x, given)
+        noise = draw.normal(samples, *self.latent_shape).to(x.dtype)  # (B, K, ...)
+        latents = [q.at(n) for n in noise.unbind(1)]
+        weights = [self.log_noise(x, z, given) + self.log_prior(z) - q.log_prob(z) for z in latents]
+        return Likelihood(torch.stack(weights).logsumexp(0) - math.log(samples), bound=True)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p(z) under the prior that images are drawn from, (B,) in nats."""
+        return (self.fitted or self.prior).log_prob(z, self._unknown)
+
+    def log_weight(self, x: Tensor, q: Posterior, z: Tensor, given: Given = NOTHING) -> Tensor:
+        """log p(x | z) p(z) / q(z | x), (B,) in nats, with the prior of training: its mean over q is the bound."""
+        return self.log_noise(x, z, given) + self.prior.log_prob(z, self._unknown) - q.log_prob(z)
+
+    def _unknown(self, x: Tensor) -> Posterior:
+        """The posteriors of images whose class is not known."""
+        return self.posterior(x, {"labels": torch.full((len(x),), -1, device=x.device)})
+
+    def _rows(self, given: Given, like: Tensor) -> Tensor:
+        """The classes as one-hot rows (B, classes), zeros for the label -1."""
+        if not self.classes:
+            return like.new_zeros(len(like), 0)
+        if "labels" not in given:
+            raise UsageError("This model knows images by their class: give labels, one for each image.")
+        return one_hot(given["labels"] + 1, self.classes + 1)[:, 1:].to(like.dtype)
+
+
+class Beside(nn.Module):
+    """A network of vectors that are given the class beside them: h (B, F), rows (B, classes) -> net of both."""
+
+    def __init__(self, before: nn.Module, after: nn.Module) -> None:
+        super().__init__()
+        self.before, self.after = before, after
+
+    def forward(self, x: Tensor, rows: Tensor) -> Tensor:
+        y: Tensor = self.after(torch.cat([self.before(x), rows.to(x.dtype)], 1))
+        return y
 
 
 def vae(
     image_shape: Shape,
+    classes: int,
+    noise: NoiseNode,
+    prior: PriorNode,
+    fitted: PriorNode | None = None,
     latent: int = 64,
     width: int = 64,
+    blocks: int = 0,
     hidden: int = 512,
     core: int = 4,
     dropout: float = 0.0,
-    noise: Noise = logistic,
+    conditional: bool = False,
 ) -> Vae:
-    """A ladder of convolutions and one hidden layer on each side, without normalisation.
+    """A ladder down to a core of `core` to 2 `core` - 1 px and one hidden layer on each side.
 
-    `width` is the channels beside the image, doubled at each step down to a core of `core` to
-    2 `core` - 1 px; `hidden` is the layer between core and latents; `dropout` follows every
-    activation of both sides, for data sets so small that the bound on new images suffers.
+    `blocks` 0: one strided convolution a step, without norm, `width` features beside the image and twice as
+    many at each step down; above, so many residual blocks at each size (`nets/coder.py`). `dropout` follows the
+    activations of both sides, for data sets so small that the bound on new images suffers. `conditional`:
+    encoder and decoder are told the class (Kingma et al. 2014, arXiv:1406.5298, model M2).
     """
-    if min(latent, hidden) < 1 or not 0 <= dropout < 1:
-        raise UsageError(f"latent is {latent}, hidden {hidden}, dropout {dropout}: give 1 or more, 1 or more, [0, 1).")
+    if min(latent, hidden) < 1 or blocks < 0 or not 0 <= dropout < 1:
+        raise UsageError(
+            f"latent is {latent}, hidden {hidden}, blocks {blocks}, dropout {dropout}: "
+            "give 1 or more, 1 or more, 0 or more, [0, 1)."
+        )
+    if conditional and not classes:
+        raise UsageError("conditional is true, but the images have no classes: give a folder for each class, or false.")
+    told = classes if conditional else 0
+    small = ladders if blocks == 0 else partial(residual, blocks=blocks)
+    down, gathered, up = small(image_shape, noise.answers, hidden, width=width, core=core, dropout=dropout)
+    act = activation(dropout)
+    gather = nn.Sequential(nn.Linear(gathered + told, hidden), act(), nn.Linear(hidden, 2 * latent))
+    spread = nn.Sequential(nn.Linear(latent + told, hidden), act(), up)
+    own = fitted(image_shape, (latent,)) if fitted else None
+    encoder, decoder = Beside(down, gather), Beside(nn.Identity(), spread)
+    return Vae(image_shape, (latent,), encoder, decoder, noise, prior(image_shape, (latent,)), own, told)
 
-    def activation() -> nn.Module:
-        return nn.Sequential(nn.SiLU(), nn.Dropout(dropout)) if dropout else nn.SiLU()
 
-    down = ConvEncoder(image_shape, width, norm=False, activation=activation, core=core)
-    up = ConvDecoder(hidden, image_shape, width, norm=False, activation=activation, core=core)
-    to_hidden, to_posterior = nn.Linear(down.features, hidden), nn.Linear(hidden, 2 * latent)
-    encoder = nn.Sequential(down, to_hidden, activation(), to_posterior)
-    decoder = nn.Sequential(nn.Linear(latent, hidden), activation(), up)
-    return Vae(image_shape, latent, encoder, decoder, noise)
+def activation(dropout: float) -> Callable[[], nn.Module]:
+    """SiLU, with dropout after it where asked."""
+    return (lambda: nn.Sequential(nn.SiLU(), nn.Dropout(dropout))) if dropout else nn.SiLU
+
+
+def ladders(
+    image_shape: Shape, answers: int, hidden: int, width: int, core: int, dropout: float
+) -> tuple[nn.Module, int, nn.Module]:
+    """Strided convolutions (B, C, H, W) -> (B, F), F, and (B, hidden) -> (B, answers, H, W)."""
+    act = activation(dropout)
+    down = ConvEncoder(image_shape, width, norm=False, activation=act, core=core)
+    up = ConvDecoder(hidden, (answers, *image_shape[1:]), width, norm=False, activation=act, core=core)
+    return down, down.features, up
+
+
+def residual(
+    image_shape: Shape, answers: int, hidden: int, width: int, core: int, dropout: float, blocks: int
+) -> tuple[nn.Module, int, nn.Module]:
+    """The same of residual blocks."""
+    sides = ladder(image_shape[1:], core)
+    inner = (features(width, len(sides))[-1], *sides[-1])
+    down = nn.Sequential(Down(image_shape[0], inner[0], sides, width, blocks, dropout), nn.Flatten())
+    up = Up(inner[0], answers, sides, width, blocks, dropout)
+    return down, math.prod(inner), nn.Sequential(nn.Linear(hidden, math.prod(inner)), nn.Unflatten(1, inner), up)
