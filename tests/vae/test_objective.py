@@ -91,7 +91,7 @@ def test_more_weighted_draws_tighten_the_bound(model: Vae) -> None:
     for samples in (1, 5, 25):
         (turn,) = Elbo(samples=samples).turns(model)
         chance.reseed(0, 0, "x")
-        means.append(float(turn.loss(Batch(x), 0)[0].mean()))
+        means.append(float(turn.loss(Batch(x), 0)[0].mean().detach()))
     assert means == sorted(means, reverse=True)
 
 
