@@ -15,7 +15,7 @@ from triptych.errors import UsageError
 from triptych.gan.dcgan import dcgan, dcgan_critic
 from triptych.gan.mlp import mlp_critic, mlp_gan
 from triptych.gan.model import Generator
-from triptych.gan.r3gan import Stage, r3gan, r3gan_critic
+from triptych.gan.r3gan import Block, Stage, r3gan, r3gan_critic
 from triptych.gan.resnet import Attention, resnet, resnet_critic
 
 Pair = tuple[Generator, nn.Module]
