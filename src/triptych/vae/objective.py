@@ -70,7 +70,7 @@ class Elbo(Objective):
     def _loss(self, model: Vae, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
         """Losses (B,) in nats, and the numbers to log."""
         x, given = batch.images, batch.given
-        q = model.posterior(x, given)
+        q = model.posterior(x)
         z = q.at(torch.randn_like(q.mean))  # (B, ...)
         reconstruction = -model.log_noise(x, z, given)  # (B,)
         kl = model.kl(q, z)  # (B, D)
@@ -100,6 +100,6 @@ class Elbo(Objective):
         """What the fitted prior finds of draws of the posterior, minus log p(z), (B,)."""
         assert model.fitted is not None
         with torch.no_grad():
-            q = model.posterior(batch.images, batch.given)
+            q = model.posterior(batch.images)
             z = q.at(torch.randn_like(q.mean))
         return -model.log_prior(z), {}
