@@ -24,6 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 __version__ = "0.1.0"
 
 _HOMES = {
+    "attribute": "triptych.commands.attribute",
     "compare": "triptych.commands.compare",
     "directions": "triptych.commands.directions",
     "doctor": "triptych.commands.doctor",
@@ -32,8 +33,10 @@ _HOMES = {
     "interpolate": "triptych.commands.interpolate",
     "invert": "triptych.commands.invert",
     "models": "triptych.commands.models",
+    "neighbours": "triptych.commands.neighbours",
     "pack": "triptych.commands.pack",
     "privacy": "triptych.commands.privacy",
+    "probe": "triptych.commands.probe",
     "sample": "triptych.commands.sample",
     "train": "triptych.commands.train",
     "generate": "triptych.sampling",

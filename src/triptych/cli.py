@@ -26,6 +26,9 @@ COMMANDS = {  # the order of the help text is the order of use
     "train": "train a model on images; the same line again resumes",
     "sample": "new images from a trained model",
     "encode": "the features of images, from a model that encodes",
+    "probe": "how much of the class a model's features hold, beside pixels and PCA",
+    "neighbours": "the images of a data set that a model finds most like yours",
+    "attribute": "images made more like a class, along a model's latents",
     "interpolate": "a walk through the images of some seeds, as a film or a strip",
     "invert": "real images as styles of a model",
     "directions": "what a model's styles mean, found without labels",
@@ -127,7 +130,9 @@ def add_flag(parser: argparse.ArgumentParser, parameter: inspect.Parameter, flag
     about: dict[str, Any] = {"help": (flag.help + shown).replace("%", "%%")}
     if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
         about["metavar"] = flag.metavar or parameter.name.upper()
-        if not required:
+        if flag.many:
+            about["nargs"] = "+"
+        elif not required:
             about |= {"nargs": "?", "default": parameter.default}
         parser.add_argument(parameter.name, **about)
         return

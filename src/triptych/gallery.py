@@ -41,6 +41,13 @@ def sink(path: Path, images: int, first_seed: int) -> Sink:
     return (Grid if ending == ".png" else Array)(path)
 
 
+def picture(out: str) -> Path:
+    """The path of one picture; raises a `UsageError` where its name does not end in .png."""
+    if Path(out).suffix.lower() != ".png":
+        raise UsageError(f"-o {out}: it is a picture; give a name that ends in .png.")
+    return Path(out)
+
+
 class Folder:
     """One PNG for each image, named by its seed, written as they come."""
 

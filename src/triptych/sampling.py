@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from triptych.chance import Draw, generator
 from triptych.core import NOTHING, Batch, Given, Model
@@ -35,15 +36,22 @@ def generate(
 @contextmanager
 def at_rest(model: Model) -> Iterator[torch.device]:
     """Gives the model's device; inside, the model is in eval mode, on the threads that suit its images."""
-    parameter = next(model.parameters(), None)
+    with still(model, model.image_shape[1:]) as device:
+        yield device
+
+
+@contextmanager
+def still(net: nn.Module, sides: Sequence[int]) -> Iterator[torch.device]:
+    """The same for any network that is to see images with these sides (H, W)."""
+    parameter = next(net.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    was_training = model.training
-    model.eval()
+    was_training = net.training
+    net.eval()
     try:
-        with threads_for(model.image_shape[1:], device):
+        with threads_for(sides, device):
             yield device
     finally:
-        model.train(was_training)
+        net.train(was_training)
 
 
 def _batches(model: Model, seeds: list[int], given: Given, size: int, how: dict[str, Any]) -> Iterator[Batch]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from triptych.errors import DataError
 from triptych.flags import Flag
 from triptych.screen import SCREEN, Line, Screen
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from torch import Tensor
 
@@ -100,25 +97,10 @@ def _source(where: str, model: Model, screen: Screen) -> Source:
     from pathlib import Path
 
     from triptych.data import open_data
+    from triptych.data.photographs import open_images
 
     channels, height, width = model.image_shape
     fit, path = model.recipe["data"]["fit"], Path(where)
     if path.is_file() and path.suffix.lower() != ".npz" and not zipfile.is_zipfile(path):
-        return _single(path, model.image_shape, fit)
+        return open_images([path], model.image_shape, fit)
     return open_data(where, size=(height, width), channels=channels, fit=fit, note=screen.say).everything
-
-
-def _single(path: Path, shape: tuple[int, int, int], fit: str) -> Source:
-    """One image file."""
-    import numpy as np
-
-    from triptych.data.arrays import ArraySource
-    from triptych.data.decode import Refused, decode
-    from triptych.data.fit import fit_to, to_channels
-
-    try:
-        pixels = decode(path.read_bytes()).pixels
-    except Refused as reason:
-        raise DataError(f"{path} is not used: {reason}; give another image.") from reason
-    pixels = to_channels(fit_to(pixels, shape[1:], fit)[0], shape[0])
-    return ArraySource(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]), names=[path.name])
