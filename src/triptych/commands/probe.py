@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from triptych.metrics.estimate import Estimate
 
 IMAGES = 5_000  # of each side, at most
+SIDE = 32  # px of the images whose pixels are probed, at most: thousands of values, not hundreds of thousands
 
 
 class Row(NamedTuple):
@@ -110,17 +111,29 @@ def _kinds(
     """Each kind of features: its name, training rows and held-out rows."""
     from triptych.features import features
     from triptych.metrics.probe import principal
-    from triptych.pixels import to_float
 
     with screen.progress("encoding", len(taught) + len(tested)) as line:
         known = features(seer, taught, size, progress=line)
         asked = features(seer, tested, size, progress=lambda done: line(len(taught) + done))
-    pixels, beside = (to_float(side.read(range(len(side))).images).flatten(1) for side in (taught, tested))
+    pixels, beside = _pixels(taught), _pixels(tested)
     return [
         ("the model", known, asked),
         ("pixels", pixels, beside),
         ("PCA of pixels", *principal(pixels, beside, known.shape[1])),
     ]
+
+
+def _pixels(source: ArraySource) -> Tensor:
+    """The images as rows of floats, reduced where a side is longer than `SIDE`."""
+    import torch
+
+    from triptych.evaluation import read
+    from triptych.extractors.seeing import resized
+    from triptych.pixels import to_float
+
+    _, height, width = source.image_shape
+    sides = min(height, SIDE), min(width, SIDE)
+    return torch.cat([resized(to_float(part.images), sides, "bilinear").flatten(1) for part in read(source)])
 
 
 def _row(

@@ -1,4 +1,4 @@
-"""Single image files, brought to the size and channels of a model."""
+"""Single image files, brought to the size and channels of a model as the files of a folder are."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from triptych.core import Shape
 from triptych.data.arrays import ArraySource
-from triptych.data.decode import Pixels, Refused, decode
-from triptych.data.fit import fit_to, to_channels
+from triptych.data.decode import Pixels
+from triptych.data.worker import Task, perform
 from triptych.errors import DataError
 
 
@@ -19,17 +19,17 @@ def open_images(paths: Sequence[str | Path], shape: Shape, fit: str = "crop") ->
 
     Raises a `DataError` for the first that cannot be read or decoded.
     """
-    return ArraySource(
-        np.stack([_opened(Path(path), shape, fit) for path in paths]), names=[Path(path).name for path in paths]
-    )
+    images = [_opened(Path(path), shape, fit) for path in paths]
+    return ArraySource(np.stack(images), names=[Path(path).name for path in paths])
 
 
 def _opened(path: Path, shape: Shape, fit: str) -> Pixels:
     """One image, uint8 (C, H, W)."""
+    channels, height, width = shape
     try:
-        pixels = decode(path.read_bytes()).pixels
+        reply = perform(Task(height, width, fit, channels), path.read_bytes())
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); give an image file.") from error
-    except Refused as reason:
-        raise DataError(f"{path} is not used: {reason}; give another image.") from reason
-    return to_channels(fit_to(pixels, shape[1:], fit)[0], shape[0]).transpose(2, 0, 1)
+    if reply.refused:
+        raise DataError(f"{path} is not used: {reply.refused}; give another image.")
+    return np.frombuffer(reply.pixels, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from triptych.errors import DataError
 
@@ -70,13 +71,12 @@ def closest(x: Tensor, y: Tensor, k: int, metric: str = "euclidean") -> tuple[Te
 
     "cosine" is 1 - cos of the angle. Equal rows are at 0; of rows as near the first of X comes first.
     """
+    x, y = x.double(), y.double()
     if metric == "cosine":
-        x, y = (torch.nn.functional.normalize(rows.double()) for rows in (x, y))
-    else:
-        x, y = _centred(x, y)
-    apart = torch.cat([squared(y, part) for part in torch.split(x, CHUNK)], 1)  # (M, N)
+        x, y = normalize(x), normalize(y)
+    apart = torch.cdist(y, x, compute_mode="donot_use_mm_for_euclid_dist")  # (M, N), exact for equal rows
     found, rows = (part[:, :k] for part in apart.sort(dim=1, stable=True))
-    return (found / 2 if metric == "cosine" else found.sqrt()), rows  # |a - b|^2 = 2 - 2 cos for |a| = |b| = 1
+    return (found.square() / 2 if metric == "cosine" else found), rows  # |a - b|^2 = 2 - 2 cos where both are 1 long
 
 
 def reach(x: Tensor, k: int) -> Tensor:
