@@ -62,7 +62,7 @@ def test_the_command_on_a_trained_model(train_tiny: Make, capsys: pytest.Capture
     assert main(["probe", run, "-n", "600", "--json"]) == 0
     said = capsys.readouterr()
     found = json.loads(said.out)
-    assert [row["name"] for row in found["rows"]] == ["the model", "pixels", "PCA of pixels"]
+    assert [row["name"] for row in found["rows"]] == ["encoded", "pixels", "PCA of pixels"]
     assert found["rows"][0]["features"] == found["rows"][2]["features"] == 4
     assert found["rows"][1]["linear"]["value"] > 0.9
     assert found["rows"][0]["linear"]["low"] > found["largest_class"]["high"]

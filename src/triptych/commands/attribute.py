@@ -11,7 +11,9 @@ from triptych.screen import SCREEN, Screen
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from triptych.data import Splits
     from triptych.data.arrays import ArraySource
+    from triptych.features import Encoder
 
 
 class Attributed(NamedTuple):
@@ -50,7 +52,8 @@ def attribute(
     """
     import torch
 
-    from triptych import attributes, quantities
+    from triptych import quantities
+    from triptych.attributes import applied
     from triptych.features import encoder, features
     from triptych.gallery import picture
     from triptych.pixels import grid, write_png
@@ -62,15 +65,9 @@ def attribute(
     size = quantities.count(batch, "--batch", 1, 65536)
     seer = encoder(run, device)
     asked, splits = seer.images(images), seer.data(data, screen.say)
-    has, lacks = _members(splits.train, splits.name, add, remove)
-    with screen.progress("encoding", len(splits.everything) + len(asked)) as line:
-        z = features(seer, splits.train, size, progress=line)
-        held_out = features(seer, splits.validation, size, progress=lambda done: line(len(z) + done))
-        moved = features(seer, asked, size)
-    vector = attributes.attribute(z, has, lacks)
-    found = attributes.separation(held_out, vector, *_places(splits.validation, add, remove))
+    vector, found = _way(seer, splits, add, remove, size, screen)
     strengths = torch.linspace(-reach, reach, columns).tolist()
-    rows = [attributes.applied(seer.net, one, vector, strengths) for one in moved]
+    rows = [applied(seer.net, z, vector, strengths) for z in features(seer, asked, size)]
     write_png(grid(torch.cat(rows), columns), path)
     away = "all other classes" if remove is None else repr(remove)
     way = f"the way from {away} to {add!r}"
@@ -78,6 +75,21 @@ def attribute(
     if found is not None:
         screen.say(f"Held-out images of {add!r} lie further along it than the others in {found:.1%} of pairs.")
     return Attributed(out, list(asked.names), add, remove, strengths, float(vector.norm()), found)
+
+
+def _way(
+    seer: Encoder, splits: Splits, add: str, remove: str | None, size: int, screen: Screen
+) -> tuple[Tensor, float | None]:
+    """The attribute vector (D,) of the training images, and how well it separates the held-out ones."""
+    from triptych.attributes import attribute, separation
+    from triptych.features import features
+
+    has, lacks = _members(splits.train, splits.name, add, remove)
+    with screen.progress("encoding", len(splits.train) + len(splits.validation)) as line:
+        z = features(seer, splits.train, size, progress=line)
+        held_out = features(seer, splits.validation, size, progress=lambda done: line(len(z) + done))
+    vector = attribute(z, has, lacks)
+    return vector, separation(held_out, vector, *_places(splits.validation, add, remove))
 
 
 def _members(source: ArraySource, data: str, add: str, remove: str | None) -> tuple[Tensor, Tensor]:
@@ -97,6 +109,7 @@ def _members(source: ArraySource, data: str, add: str, remove: str | None) -> tu
 
 
 def _places(source: ArraySource, add: str, remove: str | None) -> tuple[Tensor, Tensor]:
+    """Which images (N,) are of the one class, and which of the other or of all others."""
     import torch
 
     labels = torch.as_tensor(source.labels)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from triptych.data.arrays import ArraySource
+    from triptych.features import Encoder
 
 
 class Neighbour(NamedTuple):
@@ -84,7 +85,9 @@ def neighbours(
     return Searched(out, metric, len(source), found)
 
 
-def _features(seer: Any, source: ArraySource, asked: ArraySource, size: int, screen: Screen) -> tuple[Tensor, Tensor]:
+def _features(
+    seer: Encoder, source: ArraySource, asked: ArraySource, size: int, screen: Screen
+) -> tuple[Tensor, Tensor]:
     """Features of the data and of the queries; equal pixels have equal ones, whatever the batch around them."""
     from triptych.features import features
 

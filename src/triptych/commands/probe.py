@@ -36,7 +36,7 @@ class Probed(NamedTuple):
     taught: int  # training images
     held_out: int  # images judged
     classes: int
-    rows: list[Row]  # the model, pixels, PCA
+    rows: list[Row]  # encoded, pixels, PCA
     largest_class: Estimate  # always answering the class that most training images have
 
 
@@ -117,7 +117,7 @@ def _kinds(
         asked = features(seer, tested, size, progress=lambda done: line(len(taught) + done))
     pixels, beside = _pixels(taught), _pixels(tested)
     return [
-        ("the model", known, asked),
+        ("encoded", known, asked),
         ("pixels", pixels, beside),
         ("PCA of pixels", *principal(pixels, beside, known.shape[1])),
     ]
