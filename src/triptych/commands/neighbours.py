@@ -81,7 +81,7 @@ def neighbours(
         ("query", "nearest", "distance", "class"),
         [(near.query, one.name, f"{one.distance:.4g}", one.label or "") for near in found for one in near.neighbours],
     )
-    screen.say(f"Wrote {path}: {len(found):,} images with {wanted} neighbours each among {len(source):,}.")
+    screen.say(f"Wrote {path}: for each query the {wanted} nearest of {len(source):,} images.")
     return Searched(out, metric, len(source), found)
 
 
