@@ -24,6 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 __version__ = "0.1.0"
 
 _HOMES = {
+    "anomalies": "triptych.commands.anomalies",
     "compare": "triptych.commands.compare",
     "directions": "triptych.commands.directions",
     "doctor": "triptych.commands.doctor",
@@ -34,8 +35,11 @@ _HOMES = {
     "models": "triptych.commands.models",
     "pack": "triptych.commands.pack",
     "privacy": "triptych.commands.privacy",
+    "reconstruct": "triptych.commands.reconstruct",
     "sample": "triptych.commands.sample",
+    "score": "triptych.commands.score",
     "train": "triptych.commands.train",
+    "traverse": "triptych.commands.traverse",
     "generate": "triptych.sampling",
     "load": "triptych.store",
     "open_data": "triptych.data",

@@ -70,6 +70,10 @@ class Vae(Model):
             return posterior.mean
         return posterior.at(draw.normal(*self.latent_shape).to(x.dtype))
 
+    def spent(self, x: Tensor, given: Given = NOTHING) -> Tensor:
+        """KL(q(z | x) || N(0, I)) of each latent for each image, (B, D) in nats."""
+        return self.posterior(x).kl()
+
     def reconstruct(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
         """Images (B, C, H, W) encoded and decoded again."""
         return self.decode(self.encode(x, given, draw), given)
