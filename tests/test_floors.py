@@ -23,7 +23,7 @@ FLOORS = {
             "nets metrics extractors",
             "data gan vae diffusion",
             "training recipe schema",
-            "store sampling gallery report child evaluation privacy walking inversion film",
+            "store sampling gallery report child evaluation privacy walking inversion film insight",
             "run",
             "scoring flops",
             "play comparison",

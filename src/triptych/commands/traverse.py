@@ -38,7 +38,7 @@ def traverse(
     over: Annotated[
         str | None, Flag("images on which the spending is measured (default: held out of the run's)", metavar="DATA")
     ] = None,
-    labels: Annotated[str | None, Flag("without DATA: the class of the seed, for models with classes")] = None,
+    labels: Annotated[str | None, Flag("the class of what is moved, for models with classes", metavar="A")] = None,
     batch: Annotated[int | str, Flag("images encoded at once", metavar="N")] = 64,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
     screen: Screen = SCREEN,
@@ -75,7 +75,6 @@ def traverse(
 def _start(model: Model, data: str | None, seed: int, labels: str | None, screen: Screen) -> tuple[Tensor, Given]:
     """The latent (1, *latent_shape) that is moved, and what is known of its image."""
     from triptych.chance import Draw
-    from triptych.errors import UsageError
     from triptych.insight import asked
     from triptych.insight.reconstruction import latents
     from triptych.sampling import check_labels, labels_for, named
@@ -84,8 +83,6 @@ def _start(model: Model, data: str | None, seed: int, labels: str | None, screen
     check_labels(given, 1, model.classes)
     if data is None:
         return Draw([seed]).normal(*model.latent_shape), given or labels_for([seed], model.classes)
-    if model.classes and not given:
-        raise UsageError("This model is told the class of each image: say that of yours with --labels.")
     source = asked(model, data, screen.say)
     import numpy as np
 

@@ -57,6 +57,11 @@ def threefold(images: Tensor, again: Tensor) -> Tensor:
 
 
 def latents(model: Model, source: Source, given: Given = NOTHING, batch: int = 64) -> Tensor:
-    """The means of all images of a source, (N, *latent_shape), on the model's device; `given` may hold labels (N,)."""
+    """The means of all images of a source, (N, *latent_shape), on the model's device; `given` may hold labels (N,).
+
+    Raises a `UsageError` for a model that does not encode, and for one that takes labels and gets none.
+    """
     encode = encoder(model).encode
+    if model.classes and not given:
+        raise UsageError("This model is told the class of each image: say it with --labels.")
     return torch.cat(list(over(model, source, lambda x, known, part: encode(x, known), batch, told=given)))

@@ -9,6 +9,7 @@ below the k-th score, for variants of one picture come in clusters of almost equ
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 from torch import Tensor
@@ -33,6 +34,15 @@ def rank(n: int, rate: float, confidence: float = CONFIDENCE) -> int:
     (0, 1, 5)
     """
     return next((k for k in range(int(n * rate), 0, -1) if confidence_of(k, n, rate) >= confidence), 0)
+
+
+def enough(rate: float, confidence: float = CONFIDENCE) -> int:
+    """The fewest scores of which `rank` promises anything.
+
+    >>> enough(0.01)
+    299
+    """
+    return math.ceil(math.log(1 - confidence) / math.log1p(-rate))
 
 
 def threshold(scores: Tensor, rate: float, confidence: float = CONFIDENCE) -> float | None:

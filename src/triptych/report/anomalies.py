@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,8 +16,9 @@ from triptych import pixels
 from triptych.core import Source
 from triptych.errors import ResourceError
 from triptych.gallery import write_csv
-from triptych.insight.anomalies import Anomalies, ClassRow, Limit, Strangeness
+from triptych.insight.anomalies import Anomalies, Limit, Strangeness
 from triptych.metrics.estimate import Estimate
+from triptych.privacy.threshold import CONFIDENCE, enough
 from triptych.report.curves import signed
 from triptych.report.drawing import MARKS, Chart, Series, drawn
 from triptych.report.entries import plain
@@ -67,13 +67,13 @@ def write_anomalies(found: Anomalies, way: Strangeness, subject: Subject, source
 
 def facts(found: Anomalies, way: Strangeness, subject: Subject, source: Source, worst: Worst) -> dict[str, Any]:
     """The findings as plain values."""
-    rows = [{"name": source.names[row], "score": float(found.scores[row])} for row in worst.rows]
     said: dict[str, Any] = plain({
         **subject._asdict(), "by": way.by, "unit": way.unit, "images": len(found.scores),
         "flagged": int(found.flagged.sum()), "trained_on": int(found.trained_on.sum()), "limit": found.limit,
-        "classes": found.classes, "worst": rows,
+        "classes": found.classes,
+        "worst": [{"name": source.names[row], "score": float(found.scores[row])} for row in worst.rows],
     })  # fmt: skip
-    return json.loads(json.dumps(said)) if said else {}
+    return said
 
 
 def table(found: Anomalies, source: Source) -> tuple[list[str], list[list[object]]]:
@@ -126,9 +126,11 @@ def verdict(found: Anomalies) -> str:
 def promise(limit: Limit) -> str:
     """What the threshold says of normal images, exactly."""
     place = "the largest" if limit.rank == 1 else f"number {limit.rank} from the top"
+    needed = enough(limit.share)
+    cure = f"; with {needed:,} of them that would be {CONFIDENCE:.0%}" if limit.normal < needed else ""
     return (
         f"The threshold is {place} of {limit.normal:,} normal scores: it flags at most {100 * limit.share:g}% of new "
-        f"normal images, with {100 * limit.confidence:.4g}% confidence."
+        f"normal images, with {100 * limit.confidence:.4g}% confidence{cure}."
     )
 
 
@@ -150,7 +152,7 @@ def histogram(found: Anomalies, way: Strangeness) -> list[Chart]:
              enumerate((("normal", found.normal), ("given", found.scores)))]  # fmt: skip
     top = max(share for side in sides for _, share in side.points)
     upright = Series("threshold", 2, [(found.limit.score, 0.0), (found.limit.score, top)])
-    return drawn([*sides, upright], (f"{way.by}, {way.unit}", "share of the images, %"), log=False, start=None)
+    return drawn([*sides, upright], (f"score, {way.unit}", "share of the images, %"), log=False, start=None)
 
 
 def heat(error: Tensor) -> tuple[list[Tensor], float]:
@@ -181,6 +183,3 @@ def _words(value: Estimate) -> str:
     if not math.isfinite(value.value):
         return "\N{EN DASH}"
     return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
-
-
-__all__ = ["ClassRow", "Subject", "Worst", "facts", "heat", "page", "promise", "verdict", "write_anomalies"]
