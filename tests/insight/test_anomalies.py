@@ -49,7 +49,7 @@ def found(request: pytest.FixtureRequest) -> Anomalies:
 
 def test_planted_outliers_are_told_apart_without_fail(found: Anomalies) -> None:
     strange, calm = found.classes
-    assert (strange.name, strange.images, strange.auc.value) == (EVIL, 10, 1.0)
+    assert (strange.name, strange.of, strange.auc.value) == (EVIL, 10, 1.0)
     assert strange.pixels.value == 1.0  # and so does the baseline
     assert calm.auc.low < 0.5 < calm.auc.high
     assert found.flagged[30:].all()
@@ -61,7 +61,7 @@ def test_images_that_were_trained_on_are_left_out_of_the_classes() -> None:
     train = source(given.read(range(25)).images)
     found = anomalies(way.score, given, source(normal(50, 0)), train=train)
     assert found.trained_on.tolist() == [True] * 25 + [False] * 15
-    assert {row.name: row.images for row in found.classes} == {EVIL: 10, "calm": 5}
+    assert {row.name: row.of for row in found.classes} == {EVIL: 10, "calm": 5}
 
 
 def test_the_threshold_says_exactly_what_it_promises() -> None:

@@ -121,7 +121,5 @@ def _say(found: Anomalies, screen: Screen) -> None:
     screen.say(verdict(found))
     screen.say(promise(found.limit))
     if found.classes:
-        rows = [
-            (row.name, f"{row.images:,}", f"{row.auc.value:.3f}", f"{row.pixels.value:.3f}") for row in found.classes
-        ]
+        rows = [(row.name, f"{row.of:,}", f"{row.auc.value:.3f}", f"{row.pixels.value:.3f}") for row in found.classes]
         screen.table(("class", "images", "AUROC", "of pixel distance"), rows)

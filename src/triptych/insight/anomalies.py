@@ -57,7 +57,7 @@ class ClassRow(NamedTuple):
     """How well scores tell one class from the normal images: the chance that its image scores above a normal one."""
 
     name: str
-    images: int
+    of: int  # images
     auc: Estimate  # by the model
     pixels: Estimate  # by plain distance in pixels to the nearest normal image
 

@@ -68,9 +68,9 @@ def write_anomalies(found: Anomalies, way: Strangeness, subject: Subject, source
 def facts(found: Anomalies, way: Strangeness, subject: Subject, source: Source, worst: Worst) -> dict[str, Any]:
     """The findings as plain values."""
     said: dict[str, Any] = plain({
-        **subject._asdict(), "by": way.by, "unit": way.unit, "images": len(found.scores),
-        "flagged": int(found.flagged.sum()), "trained_on": int(found.trained_on.sum()), "limit": found.limit,
-        "classes": found.classes,
+        **subject._asdict(), "by": way.by, "unit": way.unit,
+        "flagged": int(found.flagged.sum()), "of": len(found.scores),
+        "trained_on": int(found.trained_on.sum()), "limit": found.limit, "classes": found.classes,
         "worst": [{"name": source.names[row], "score": float(found.scores[row])} for row in worst.rows],
     })  # fmt: skip
     return said
