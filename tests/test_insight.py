@@ -96,6 +96,16 @@ def test_scores_are_written_by_name(run: str, tmp_path: Path, capsys: pytest.Cap
         assert arrays["labels"][5] == int(rows[5]["class"])
 
 
+def test_what_a_score_is_stands_beside_it(
+    run: str, photographs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", run, photographs[0], "--samples", "3", "-o", str(tmp_path / "s.csv")]) == 0
+    shown = capsys.readouterr().err
+    assert "one image with" in shown
+    assert "interval" not in shown
+    assert "a lower bound on the nats and an upper one on the bits, from 3 draws an image" in shown
+
+
 def test_latents_are_ordered_by_what_they_spend(
     run: str, photographs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,3 +270,18 @@ def test_shares() -> None:
     for wrong in ("0", "100%", "-1%", "x", "", "nan", 1):
         with pytest.raises(UsageError, match="--share is"):
             share(wrong, "--share")
+
+
+def test_temperature_and_pixels_reach_the_model(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if "temperature" not in choices(triptych.load(run)):
+        pytest.skip("no model of the catalogue takes a temperature")
+    out = str(tmp_path / "s.npz")
+    images = {}
+    for flags in ("", "--temperature 0.001", "--pixels draw"):
+        done = said(capsys, "sample", run, "-n", "4", *flags.split(), "-o", out)
+        with np.load(out) as arrays:
+            images[flags] = arrays["images"].astype(int)
+    assert done["how"]["pixels"] == "draw"
+    assert np.ptp(images["--temperature 0.001"], 0).max() <= 2
+    assert np.ptp(images[""], 0).max() > 2
+    assert np.abs(images["--pixels draw"] - images[""]).mean() > 2

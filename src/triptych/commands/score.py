@@ -58,7 +58,8 @@ def score(
     _write(path, source, found)
     result = Scoring(out, len(source), interval_of_mean(found.nats), interval_of_mean(found.bits), found.bound,
                      found.samples)  # fmt: skip
-    screen.say(f"Wrote {path}: {len(source):,} images, on average {_words(result)}.")
+    what = f"{len(source):,} images, on average" if len(source) > 1 else "one image with"
+    screen.say(f"Wrote {path}: {what} {_words(result)}.")
     return result
 
 
@@ -66,11 +67,9 @@ def _words(found: Scoring) -> str:
     """The means with their intervals, and whether they are bounds."""
     drawn = f", from {found.samples} draw{'s' * (found.samples != 1)} an image" if found.samples else ""
     kind = f"a lower bound on the nats and an upper one on the bits{drawn}" if found.bound else f"exact{drawn}"
-    (nats, *ends), (bits, *edges) = found.nats, found.bits
-    return (
-        f"{nats:.2f} nats (95% interval {ends[0]:.2f} to {ends[1]:.2f}), "
-        f"{bits:.3f} bits/dim ({edges[0]:.3f} to {edges[1]:.3f}): {kind}"
-    )
+    spread = [f" (95% interval {e.low:.{digits}f} to {e.high:.{digits}f})" if found.images > 1 else ""
+              for e, digits in ((found.nats, 2), (found.bits, 3))]  # fmt: skip
+    return f"{found.nats.value:.2f} nats{spread[0]}, {found.bits.value:.3f} bits/dim{spread[1]}: {kind}"
 
 
 def _write(path: Path, source: ArraySource, found: Scored) -> None:
