@@ -82,6 +82,13 @@ def test_the_threshold_says_exactly_what_it_promises() -> None:
     assert confidence_of(1, 299, 0.01) >= 0.95
 
 
+def test_what_lies_above_the_threshold_is_flagged_and_nothing_else() -> None:
+    images = source(normal(200, 0))
+    found = anomalies(strangeness(MODEL).score, images, images, 0.05)
+    assert found.limit.rank == rank(200, 0.05) > 1
+    assert set(found.order()[: found.limit.rank - 1]) == set(found.flagged.nonzero()[:, 0].tolist())
+
+
 def test_the_promise_is_kept_in_many_worlds() -> None:
     draw = torch.Generator().manual_seed(1)
     above = torch.stack([1 - torch.tensor(limit(torch.rand(400, generator=draw), 0.02).score) for _ in range(1000)])
