@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import triptych
-from linear import Linear, save
+from pixel_latents import Linear, save
 from triptych.attributes import applied, attribute, separation
 from triptych.cli import main
 from triptych.errors import DataError, UsageError

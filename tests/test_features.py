@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import triptych
-from linear import Linear, save
+from pixel_latents import Linear, save
 from triptych import features
 from triptych.cli import main
 from triptych.errors import ResourceError, UsageError

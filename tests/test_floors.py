@@ -23,7 +23,7 @@ FLOORS = {
             "nets metrics extractors",
             "data gan vae diffusion",
             "training recipe schema",
-            "store sampling gallery report child evaluation privacy walking inversion film features attributes",
+            "store sampling gallery report child evaluation privacy walking inversion film features attributes insight",
             "run",
             "scoring flops",
             "play comparison",

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import triptych
-from linear import Linear, save
+from pixel_latents import Linear, save
 from triptych.cli import main
 from triptych.errors import DataError
 from triptych.metrics.estimate import share

@@ -63,9 +63,15 @@ def _batches(model: Model, seeds: list[int], given: Given, size: int, how: dict[
         yield Batch(to_uint8(x).cpu(), part)
 
 
+def choices(model: Model) -> dict[str, Any]:
+    """What the model's `sample` may be told besides what to draw and of which class, with what it takes untold."""
+    known = inspect.signature(model.sample).parameters
+    return {name: one.default for name, one in known.items() if name not in ("draw", "given")}
+
+
 def accepts(model: Model, how: dict[str, Any]) -> None:
     """Raise a `UsageError` where the model's `sample` does not know a word of `how`."""
-    known = [name for name in inspect.signature(model.sample).parameters if name not in ("draw", "given")]
+    known = list(choices(model))
     for name in how:
         if name not in known:
             others = nearest(name, known) if known else "it has no choices."

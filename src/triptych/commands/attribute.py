@@ -31,7 +31,7 @@ class Attributed(NamedTuple):
 def attribute(
     run: Annotated[Any, Flag("a run folder, or one checkpoint in its at/")],
     data: Annotated[str, Flag("images with classes: a data set's name, a folder or zip, an .npz, or a pack")],
-    images: Annotated[list[str], Flag("image files that are changed", metavar="IMAGE", many=True)],
+    images: Annotated[list[str], Flag("image files that are changed", metavar="IMAGE", several=True)],
     *,
     add: Annotated[str, Flag("the class that they become more like", metavar="CLASS")],
     remove: Annotated[

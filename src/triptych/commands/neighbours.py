@@ -42,7 +42,7 @@ class Searched(NamedTuple):
 def neighbours(
     run: Annotated[Any, Flag("a run folder, or one checkpoint in its at/")],
     data: Annotated[str, Flag("what is searched: a data set's name, a folder or zip of images, an .npz, or a pack")],
-    queries: Annotated[list[str], Flag("image files whose neighbours are sought", metavar="QUERY", many=True)],
+    queries: Annotated[list[str], Flag("image files whose neighbours are sought", metavar="QUERY", several=True)],
     *,
     k: Annotated[int | str, Flag("neighbours of each image", ("-k",), "N")] = 8,
     metric: Annotated[str, Flag("euclidean, or cosine: 1 - cos of the angle", metavar="NAME")] = "euclidean",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,15 @@ from triptych.data.arrays import ArraySource
 from triptych.data.decode import Pixels
 from triptych.data.worker import Task, perform
 from triptych.errors import DataError
+
+
+def is_photograph(where: str) -> bool:
+    """Whether this is one file that holds no other images: no folder, archive or array."""
+    path = Path(where)
+    try:
+        return path.is_file() and path.suffix.lower() != ".npz" and not zipfile.is_zipfile(path)
+    except (OSError, ValueError):  # such as a name that is too long
+        return False
 
 
 def open_images(paths: Sequence[str | Path], shape: Shape, fit: str = "crop") -> ArraySource:

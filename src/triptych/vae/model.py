@@ -60,10 +60,6 @@ class Vae(Model):
         """What the posteriors cost, given one draw z of each: (B, D) nats, or (B, 1) where no latent has its own."""
         return self.prior.kl(q, z, self.posterior)
 
-    def spent(self, x: Tensor, given: Given = NOTHING) -> Tensor:
-        """KL(q(z | x) || N(0, I)) of each latent, (B, *latent_shape) in nats."""
-        return self.posterior(x).kl()
-
     def log_noise(self, x: Tensor, z: Tensor, given: Given = NOTHING) -> Tensor:
         """log p(x | z) for images (B, C, H, W) and latents, (B,) in nats."""
         return self.noise.log_prob(x, self.decoder(z, self._rows(given, z)))
@@ -91,6 +87,10 @@ class Vae(Model):
         """Images to latents: the posterior's mean, or a draw from it where `draw` is given."""
         q = self.posterior(x)
         return q.mean if draw is None else q.at(draw.normal(*self.latent_shape).to(x.dtype))
+
+    def spent(self, x: Tensor, given: Given = NOTHING) -> Tensor:
+        """KL(q(z | x) || N(0, I)) of each latent for each image, (B, D) in nats."""
+        return self.posterior(x).kl()
 
     def reconstruct(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
         """Images (B, C, H, W) encoded and decoded again."""

@@ -15,13 +15,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from triptych.core import Batch, Likelihood, Model, Objective, Stats, Turn
+from triptych.core import ACTIVE, Batch, Likelihood, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
 from triptych.ramps import Ramp, always
 from triptych.vae.model import Vae
 from triptych.vae.posterior import Posterior
-
-ACTIVE = 0.01  # variance of the posterior mean over the data (Burda et al. 2015, section 5.2)
 
 
 class Elbo(Objective):
