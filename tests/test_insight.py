@@ -210,7 +210,7 @@ def test_wrong_wishes_are_sentences(
         (3, ["score", run, f"{at}/empty"], "empty"),
         (2, ["reconstruct", run, "digits", "-o", at + "/x.gif"], "ends in .png"),
         (3, ["reconstruct", run, f"{at}/text.png"], "text.png is not used"),
-        (3, ["reconstruct", run, photographs[0], "digits"], "digits is no image file"),
+        (3, ["reconstruct", run, photographs[0], "digits"], "digits cannot be read"),
         (3, ["reconstruct", run, "x" * 300 + "/\0.png"], "does not exist"),
         (2, ["traverse", run, "--reach", "-1"], "--reach is '-1'"),
         (2, ["traverse", run, "--labels", "0"], "takes no labels"),
@@ -222,7 +222,7 @@ def test_wrong_wishes_are_sentences(
         (2, ["interpolate", run, "--between", photographs[0]], "two images or more"),
         (2, ["interpolate", run, "--between", *photographs, "--seeds", "1,2"], "give one of them"),
         (2, ["interpolate", run, "--path", "crooked"], "no path 'crooked'"),
-        (3, ["interpolate", run, "--between", photographs[0], f"{at}/none.png"], "none.png is no image file"),
+        (3, ["interpolate", run, "--between", photographs[0], f"{at}/none.png"], "none.png cannot be read"),
     ]
     for code, words, sentence in cases:
         out = [] if "-o" in words else ["-o", f"{at}/x.png" if words[0] != "score" else f"{at}/x.csv"]
@@ -273,8 +273,6 @@ def test_shares() -> None:
 
 
 def test_temperature_and_pixels_reach_the_model(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if "temperature" not in choices(triptych.load(run)):
-        pytest.skip("no model of the catalogue takes a temperature")
     out = str(tmp_path / "s.npz")
     images = {}
     for flags in ("", "--temperature 0.001", "--pixels draw"):
@@ -282,6 +280,5 @@ def test_temperature_and_pixels_reach_the_model(run: str, tmp_path: Path, capsys
         with np.load(out) as arrays:
             images[flags] = arrays["images"].astype(int)
     assert done["how"]["pixels"] == "draw"
-    assert np.ptp(images["--temperature 0.001"], 0).max() <= 2
-    assert np.ptp(images[""], 0).max() > 2
+    assert np.ptp(images["--temperature 0.001"], 0).mean() < np.ptp(images[""], 0).mean()
     assert np.abs(images["--pixels draw"] - images[""]).mean() > 2

@@ -100,6 +100,15 @@ class Spends(Protocol):
 
 
 @runtime_checkable
+class HasPrior(Protocol):
+    """A model that draws its latents from a prior of its own, and not from N(0, I)."""
+
+    def latents(self, draw: Draw, temperature: float = 1.0) -> Tensor:
+        """Those of which `sample` makes its images, (B, *latent_shape), one for each generator of `draw`."""
+        ...
+
+
+@runtime_checkable
 class Styles(Protocol):
     """A model whose noise first becomes a style w, which it then paints: x = paint(style(z)).
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from triptych.chance import Draw, generator
-from triptych.core import NOTHING, Batch, Given, Model
+from triptych.core import NOTHING, Batch, Given, HasPrior, Model
 from triptych.devices import threads_for
 from triptych.errors import UsageError, nearest
 from triptych.pixels import to_uint8
@@ -38,6 +38,11 @@ def at_rest(model: Model) -> Iterator[torch.device]:
     """Gives the model's device; inside, the model is in eval mode, on the threads that suit its images."""
     with still(model, model.image_shape[1:]) as device:
         yield device
+
+
+def latents(model: Model, draw: Draw) -> Tensor:
+    """The latents (B, *latent_shape) of which the model makes the images of these seeds."""
+    return model.latents(draw) if isinstance(model, HasPrior) else draw.normal(*model.latent_shape)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from triptych.chance import Draw, generator
 from triptych.core import NOTHING, Given, Model, Styles
 from triptych.errors import UsageError, nearest
 from triptych.pixels import to_uint8
-from triptych.sampling import at_rest, check_labels, labels_for
+from triptych.sampling import at_rest, check_labels, labels_for, latents
 
 SPACES = ("style", "latent")
 PATHS = ("spherical", "linear")
@@ -86,7 +86,7 @@ class Walk:
         check_labels(given, len(keys), model.classes)
         with at_rest(model) as device, torch.no_grad():
             self._given = {name: value.to(device) for name, value in given.items()}
-            z = keys.to(device) if isinstance(keys, Tensor) else Draw(keys, device).normal(*model.latent_shape)
+            z = keys.to(device) if isinstance(keys, Tensor) else latents(model, Draw(keys, device))
             self._keys = self._style(z, self._given) if self.space == "style" else z
 
     def frames(self, steps: int, loop: bool = False, batch: int = 64) -> Iterator[Tensor]:

@@ -78,11 +78,12 @@ def _start(model: Model, data: str | None, seed: int, labels: str | None, screen
     from triptych.insight import asked
     from triptych.insight.reconstruction import latents
     from triptych.sampling import check_labels, labels_for, named
+    from triptych.sampling import latents as drawn
 
     given = named(labels, model.recipe["data"]["class_names"], 1)
     check_labels(given, 1, model.classes)
     if data is None:
-        return Draw([seed]).normal(*model.latent_shape), given or labels_for([seed], model.classes)
+        return drawn(model, Draw([seed])), given or labels_for([seed], model.classes)
     source = asked(model, data, screen.say)
     import numpy as np
 
