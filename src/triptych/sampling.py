@@ -42,7 +42,7 @@ def at_rest(model: Model) -> Iterator[torch.device]:
 
 def latents(model: Model, draw: Draw) -> Tensor:
     """The latents (B, *latent_shape) of which the model makes the images of these seeds."""
-    return model.latents(draw) if isinstance(model, HasPrior) else draw.normal(*model.latent_shape)
+    return model.drawn(draw) if isinstance(model, HasPrior) else draw.normal(*model.latent_shape)
 
 
 @contextmanager

@@ -78,12 +78,12 @@ class Vae(Model):
             raise UsageError(
                 f"temperature is {temperature} and pixels {pixels!r}: give above 0 and at most 2, and mean or draw."
             )
-        z = self.latents(draw, temperature)
+        z = self.drawn(draw, temperature)
         if pixels == "mean":
             return self.decode(z, given)
         return self.noise.draw(self.decoder(z, self._rows(given, z)), draw)
 
-    def latents(self, draw: Draw, temperature: float = 1.0) -> Tensor:
+    def drawn(self, draw: Draw, temperature: float = 1.0) -> Tensor:
         """Latents (B, *latent_shape) of the prior that images are drawn from."""
         return (self.fitted or self.prior).draw(draw, self.latent_shape, self.posterior, temperature)
 
