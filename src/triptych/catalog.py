@@ -19,6 +19,8 @@ MENU: dict[str, dict[str, str]] = {
         "stylegan2": "triptych.gan.stylegan2:stylegan2()",
         "r3gan": "triptych.gan.r3gan:r3gan()",
         "ddpm": "triptych.diffusion.model:ddpm()",
+        "flow": "triptych.diffusion.model:flow()",
+        "flow-mlp": "triptych.diffusion.model:flow_mlp()",
     },
     "objective": {
         "adversarial": "triptych.gan.objective:Adversarial()",

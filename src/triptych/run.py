@@ -47,11 +47,11 @@ class Budget(NamedTuple):
         """This budget, or `images` where it says nothing."""
         return self if any(self) else Budget(images, None)
 
-    def in_images(self, flops_per_image: Callable[[], float]) -> Budget:
+    def in_images(self, images_for: Callable[[float], int]) -> Budget:
         """This budget with its FLOPs as images."""
         if self.flops is None:
             return self
-        images = max(1, round(self.flops / flops_per_image()))
+        images = images_for(self.flops)
         return Budget(min(images, self.images or images), self.seconds)
 
     def share(self, state: State) -> float:

@@ -74,7 +74,7 @@ def train(
         start = time.perf_counter()
         batch = stream.batch(state.seen)
         for player in game:
-            if state.steps % player.turn.every == 0:
+            if player.turn.on(state.seen) and state.steps % player.turn.every == 0:
                 note(player.turn.name, _play(player, cast, batch, state, precision))
         size = len(batch.images)
         if cast.ema:
