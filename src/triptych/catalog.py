@@ -35,6 +35,7 @@ MENU: dict[str, dict[str, str]] = {
         "progressive-critic": "triptych.gan.progressive:progressive_critic()",
         "stylegan2-critic": "triptych.gan.stylegan2:stylegan2_critic()",
         "r3gan-critic": "triptych.gan.r3gan:r3gan_critic()",
+        "patch-critic": "triptych.gan.patch:patch_critic()",
     },
     "game": {
         "non-saturating": "triptych.gan.games:non_saturating",
@@ -53,6 +54,10 @@ MENU: dict[str, dict[str, str]] = {
         "lipschitz": "triptych.gan.penalties:lipschitz()",
         "dragan": "triptych.gan.penalties:dragan()",
         "consistency": "triptych.gan.penalties:consistency()",
+    },
+    "fakes": {
+        "prior-draws": "triptych.gan.objective:prior_draws",
+        "reconstructions": "triptych.gan.objective:reconstructions",
     },
     "augment": {
         "diffaugment": "triptych.gan.augment:diffaugment()",
@@ -79,6 +84,7 @@ MENU: dict[str, dict[str, str]] = {
     "ramp": {
         "always": "triptych.ramps:always",
         "warm-up": "triptych.ramps:warm_up()",
+        "delayed": "triptych.ramps:delayed()",
         "linear": "triptych.ramps:linear()",
         "cosine": "triptych.ramps:cosine()",
         "cyclical": "triptych.ramps:cyclical()",
