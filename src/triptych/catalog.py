@@ -21,12 +21,16 @@ MENU: dict[str, dict[str, str]] = {
         "ddpm": "triptych.diffusion.model:ddpm()",
         "flow": "triptych.diffusion.model:flow()",
         "flow-mlp": "triptych.diffusion.model:flow_mlp()",
+        "latent": "triptych.together.latent:Latent()",
     },
     "objective": {
         "adversarial": "triptych.gan.objective:Adversarial()",
         "growing": "triptych.gan.progressive:Growing()",
         "elbo": "triptych.vae.objective:Elbo()",
         "denoising": "triptych.diffusion.objective:Denoising()",
+        "summed": "triptych.together.summed:Summed()",
+        "staged": "triptych.together.staged:Staged()",
+        "perceptual": "triptych.together.perceptual:Perceptual()",
     },
     "critic": {
         "mlp-critic": "triptych.gan.mlp:mlp_critic()",
@@ -58,6 +62,9 @@ MENU: dict[str, dict[str, str]] = {
     "fakes": {
         "prior-draws": "triptych.gan.objective:prior_draws",
         "reconstructions": "triptych.gan.objective:reconstructions",
+    },
+    "sight": {
+        "bundled": "triptych.extractors.bundled:watching",
     },
     "augment": {
         "diffaugment": "triptych.gan.augment:diffaugment()",

@@ -50,7 +50,7 @@ def patch_critic(image_shape: Shape, width: int = 64, halvings: int = 3, norm: b
     """
     if width < 1 or halvings < 0 or min(image_shape[1:]) < LEAST:
         raise UsageError(
-            f"No patch critic has width {width}, {halvings} halvings and images of {image_shape[1]}x{image_shape[2]} px: "
+            f"No patch critic has width {width}, halvings {halvings}, images of {image_shape[1]}x{image_shape[2]} px: "
             f"give a width of 1 or more, halvings of 0 or more, sides of {LEAST} px or more."
         )
     side, strides = min(image_shape[1:]), [1]

@@ -26,19 +26,19 @@ class ResidualMlp(nn.Module):
         self, image_shape: Shape, classes: int = 0, width: int = 256, blocks: int = 4, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        if width < 2 or blocks < 1 or not 0 <= dropout < 1:
+        if width < 8 or blocks < 1 or not 0 <= dropout < 1:
             raise UsageError(
                 f"No residual network has width {width}, blocks {blocks}, dropout {dropout}: give a width of at "
-                "least 2, blocks of at least 1, dropout in [0, 1)."
+                "least 8, blocks of at least 1, dropout in [0, 1)."
             )
         values = math.prod(image_shape)
-        self.embed = Embedding(width, classes)
+        self.embed = Embedding(width // 4, classes)
         self.enter = dense(values, width)
-        self.blocks = nn.ModuleList(Block(width, 4 * width, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Block(width, 4 * (width // 4), dropout) for _ in range(blocks))
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zeroed(dense(width, values)))
 
     def forward(self, x: Tensor, level: Tensor, given: Given = NOTHING) -> Tensor:
-        e = self.embed(level, given)  # (B, 4 F)
+        e = self.embed(level, given)  # (B, F), F rounded down to a multiple of 4
         h = self.enter(x.flatten(1))  # (B, N) -> (B, F)
         for block in self.blocks:
             h = block(h, e)
