@@ -122,7 +122,8 @@ def test_a_prior_for_the_codec_of_another_run(train_tiny: Make, tmp_path: Path) 
 
 def test_a_whole_model_starts_from_another_run(train_tiny: Make) -> None:
     old = train_tiny("vae", 3, "old")
-    new = train_tiny("vae", 1, "new", changes=(f"weights.={old.run}", "optimisers.bound.rate=1.0e-12"))
+    still = [f"optimisers.{turn}.rate=1.0e-12" for turn in store.read_recipe(old.run)["optimisers"]]
+    new = train_tiny("vae", 1, "new", changes=(f"weights.={old.run}", *still))
     kept, found = (load_file(Path(run.checkpoint) / "model.safetensors") for run in (old, new))
     for key, tensor in kept.items():
         torch.testing.assert_close(found[key], tensor, rtol=0, atol=1e-5)

@@ -57,6 +57,17 @@ def test_losses_and_numbers_add() -> None:
     assert [p.grad.item() for p in turn.moves] == [-20.0, 4 * (1 - 5) + 4 * (1 + 1), 12.0]
 
 
+def test_a_turn_that_meets_two_is_added_to_both() -> None:
+    """Each parameter goes down all that is said of it, and moves once."""
+    model = Two()
+    first = Summed(Pull("one", 0.0, ("a",)), Pull("two", 0.0, ("b",)))
+    one, two = Summed(first, Pull("x", 3.0, ("a", "b", "c"))).turns(model)  # type: ignore[arg-type]
+    assert [[id(p) for p in turn.moves] for turn in (one, two)] == [[id(model.a), id(model.c)], [id(model.b)]]
+    for turn, slopes in ((one, [2 * (0 + 0 - 3), 2 * (2 - 3)]), (two, [2 * (1 + 1 - 3)])):
+        losses, _ = turn.loss(BATCH, 0)
+        assert [g.item() for g in torch.autograd.grad(losses.mean() / 2, list(turn.moves))] == slopes
+
+
 def test_others_stay_as_they_are_and_sums_nest() -> None:
     model = Two()
     apart = Summed(
@@ -107,7 +118,7 @@ def test_a_vae_with_a_critic_is_the_sum_by_hand() -> None:
     model, both = made({"kind": "summed", "first": "elbo", "second": GAME})
     model.eval(), both.eval()
     batch = Batch(torch.rand(6, 1, 8, 8) * 2 - 1)
-    bound, critic = both.turns(model)
+    bound, *_, critic = both.turns(model)
     assert (bound.name, critic.name) == ("bound", "critic")
     assert {id(p) for p in critic.moves} == {id(p) for p in both.parameters()}
     chance.reseed(2)

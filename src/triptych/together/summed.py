@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych.core import Batch, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
@@ -21,9 +21,9 @@ Part = Annotated[Objective, "objective"]
 class Summed(Objective):
     """Two objectives of one model; either may be a sum itself.
 
-    A turn of `second` that moves parameters which a turn of `first` moves too is added to that turn, which
-    keeps its name, its optimiser and its place; its numbers are logged under the added turn's name. The
-    other turns stay as they are and are played after those of `first`.
+    A turn of `second` that moves parameters which turns of `first` move too is added to these, which keep
+    their names, optimisers and places: each parameter goes down all that is said of it. The numbers of the
+    added turn are logged behind its name. The other turns stay as they are, played after those of `first`.
     """
 
     def __init__(self, first: Part, second: Part) -> None:
@@ -31,33 +31,26 @@ class Summed(Objective):
         self.first, self.second = first, second
 
     def turns(self, model: Model) -> Sequence[Turn]:
-        """The turns of both; raises a `UsageError` where it is not clear which are one, or two have one name."""
-        found = list(self.first.turns(model))
+        """The turns of both; raises a `UsageError` where turns cannot be one, or two have one name."""
+        mine, apart = list(self.first.turns(model)), []
         for turn in self.second.turns(model):
-            moved = {id(p) for p in turn.moves}
-            meets = [place for place, one in enumerate(found) if any(id(p) in moved for p in one.moves)]
-            if not meets:
-                found.append(turn)
-            elif len(meets) == 1:
-                found[meets[0]] = added(found[meets[0]], turn)
-            else:
-                names = " and ".join(found[place].name for place in meets)
-                raise UsageError(
-                    f"objective: {turn.name} moves what {names} move; it can be added to one of them only."
-                )
-        return distinct(found)
+            moved, known = {id(p) for p in turn.moves}, {id(p) for one in mine for p in one.moves}
+            new = [p for p in turn.moves if id(p) not in known]  # moved once, with the first that is met
+            met = [place for place, one in enumerate(mine) if any(id(p) in moved for p in one.moves)]
+            for place in met:
+                mine[place] = added(mine[place], turn, new if place == met[0] else [])
+            apart += [] if met else [turn]
+        return distinct([*mine, *apart])
 
 
-def added(one: Turn, other: Turn) -> Turn:
-    """One turn that moves what either moves, down the sum of their losses; both must be played at the same steps."""
+def added(one: Turn, other: Turn, new: Sequence[nn.Parameter]) -> Turn:
+    """`one`, which moves `new` parameters too, down the sum of both losses; both must be played at the same steps."""
     if (one.every, one.span) != (other.every, other.span):
         raise UsageError(
             f"objective: {one.name} and {other.name} move the same parameters, but not at the same steps: "
             "give them one rhythm (critic_steps 1) and one stage."
         )
-    moved = {id(p) for p in one.moves}
-    moves = [*one.moves, *(p for p in other.moves if id(p) not in moved)]
-    return one._replace(moves=moves, loss=partial(_sum, one, other))
+    return one._replace(moves=[*one.moves, *new], loss=partial(_sum, one, other))
 
 
 def distinct(turns: Sequence[Turn]) -> Sequence[Turn]:

@@ -44,7 +44,7 @@ def players(cast: Cast, turns: Sequence[Turn]) -> list[Player]:
             raise UsageError(f"optimisers.{name}: there is no such turn; {nearest(name, [t.name for t in turns])}")
     everybody = [*cast.model.parameters(), *cast.objective.parameters()]
     result = []
-    for turn in turns:
+    for turn in (turn for turn in turns if turn.span[0] < turn.span[1]):  # one that is never played needs no optimiser
         if turn.name not in cast.optimisers:
             raise UsageError(f"optimisers: the turn {turn.name!r} has none; add optimisers.{turn.name}.")
         moving = {id(p) for p in turn.moves}
