@@ -134,6 +134,16 @@ def test_a_recipe_puts_any_prior_behind_a_codec(prior: str) -> None:
     assert "sample" in abilities(model)
 
 
+def test_latents_may_have_places() -> None:
+    codec = {"kind": "autoencoder-kl", "noise": "laplace", "latent": 4, "reduction": 2, "width": 4, "blocks": 1}
+    node = schema.complete_node("model", {"kind": "latent", "codec": codec, "prior": PRIORS["flow"]}, "model")
+    model = schema.build("model", node, {"image_shape": (4, 16, 24), "classes": 0}).eval()
+    assert model.prior.image_shape == model.codec.latent_shape == (4, 8, 12)
+    x = model.sample(Draw([0, 1]), steps=2)
+    assert x.shape == (2, 4, 16, 24)
+    assert model.encode(x).shape == (2, 4, 8, 12)
+
+
 def test_classes_reach_the_prior() -> None:
     node = {"kind": "latent", "codec": VAE, "prior": {**PRIORS["flow-mlp"], "conditional": True}}
     node = schema.complete_node("model", node, "model")

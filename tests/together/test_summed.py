@@ -84,11 +84,6 @@ def test_others_stay_as_they_are_and_sums_nest() -> None:
     ("first", "second", "says"),
     [
         (Pull("one", 0.0, ("a",)), Pull("two", 0.0, ("a",), every=2), "one rhythm"),
-        (
-            Summed(Pull("one", 0.0, ("a",)), Pull("two", 0.0, ("b",))),
-            Pull("x", 0.0, ("a", "b")),
-            "x moves what one and",
-        ),
         (Pull("one", 0.0, ("a",)), Pull("one", 0.0, ("b",)), "two turns are called one"),
     ],
 )
