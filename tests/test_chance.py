@@ -44,3 +44,14 @@ def test_reseed_replays() -> None:
     reseed(1, 64, "critic")
     assert torch.equal(first, torch.randn(8))
     assert not torch.equal(first, other)
+
+
+def test_noise_of_a_turn_follows_its_key() -> None:
+    reseed(1, 64, "critic")
+    draw = Draw.of_turn(8, "cpu")
+    first = (draw.normal(3), draw.uniform(2), draw.integers(5))
+    reseed(1, 64, "critic")
+    assert len(draw) == 8
+    assert torch.equal(first[0], torch.randn(8, 3))
+    assert torch.equal(first[1], torch.rand(8, 2))
+    assert torch.equal(first[2], torch.randint(5, (8,)))

@@ -153,11 +153,11 @@ def values_of(target: Any) -> list[str]:
     for name, parameter in inspect.signature(target).parameters.items():
         if name in schema.FACTS or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
+        role = next((mark for mark in get_args(hints[name]) if mark in MENU), None)
         if parameter.default is inspect.Parameter.empty:
-            role = next((mark for mark in get_args(hints[name]) if mark in MENU), None)
             values.append(f"{name}: a {role}" if role else f"{name}: needed")
         elif callable(parameter.default):
-            values.append(f"{name} = {parameter.default.__name__.replace('_', '-')}")
+            values.append(f"{name} = {schema._kind_of(str(role), parameter.default)}")
         else:
             default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
             values.append(f"{name} = {yaml.safe_dump(default, default_flow_style=True).splitlines()[0]}")

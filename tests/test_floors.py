@@ -22,7 +22,7 @@ FLOORS = {
             "core",
             "nets metrics extractors",
             "data gan vae diffusion",
-            "training recipe schema",
+            "training together recipe schema",
             "store sampling gallery report child evaluation privacy walking inversion film features attributes insight",
             "run",
             "scoring flops",

@@ -14,6 +14,7 @@ from triptych.chance import Draw
 from triptych.core import NOTHING, Given, Model
 from triptych.data import open_data
 from triptych.errors import UsageError
+from triptych.flops import Course
 from triptych.quantities import operations
 from triptych.run import Budget
 from triptych.sampling import generate
@@ -50,8 +51,8 @@ def tree(changes: list[str]) -> dict[str, Any]:
 def test_training_counts_forward_and_backward() -> None:
     """A critic's step asks it twice and the generator once; a generator's step asks both once, with gradients."""
     splits = open_data("digits")
-    small = flops.of_training(tree(TINY["mlp-gan"]), splits)
-    again = flops.of_training(tree([*TINY["mlp-gan"], "batch=32"]), splits)
+    (small,) = flops.of_training(tree(TINY["mlp-gan"]), splits).each
+    (again,) = flops.of_training(tree([*TINY["mlp-gan"], "batch=32"]), splits).each
     assert small == pytest.approx(again)  # for each image, whatever the batch
     run = tree(TINY["mlp-gan"])
     weights = {role: _weights(run[part][role] if role else run[part], run, kind)
@@ -74,7 +75,7 @@ def test_every_model_is_counted(name: str) -> None:
         **schema.complete(recipe.read(name, "digits", None, tuple(TINY[name]))),
         "data": data,
     }
-    assert flops.of_training(made, splits) > 0
+    assert min(flops.of_training(made, splits).each) > 0
     model: Model = schema.build("model", made["model"], {"image_shape": source.image_shape, "classes": 10}).eval()
     model.requires_grad_(False)
     with FlopCounterMode(display=False) as counter:
@@ -87,7 +88,7 @@ def test_lazy_penalties_have_their_share() -> None:
     """A penalty taken at every second step costs half as much as one taken at each."""
     splits = open_data("digits")
     none, each, second = (
-        flops.of_training(tree([*TINY["mlp-gan"], f"objective.penalty={penalty}"]), splits)
+        flops.of_training(tree([*TINY["mlp-gan"], f"objective.penalty={penalty}"]), splits).mean(1)
         for penalty in ("null", "r1", "{kind: r1, every: 2}")
     )
     assert each > none
@@ -101,11 +102,18 @@ def _weights(node: Any, run: dict[str, Any], role: str) -> int:
 
 
 def test_a_budget_of_operations_is_one_of_images() -> None:
-    budget = Budget.of(None, None, "3k").in_images(lambda: 100.0)
+    course = Course((0,), (100.0,))
+    budget = Budget.of(None, None, "3k").in_images(course.images)
     assert budget == Budget(30, None)
-    assert Budget.of(20, None, "3k").in_images(lambda: 100.0).images == 20
+    assert Budget.of(20, None, "3k").in_images(course.images).images == 20
     assert budget.share(State(0, seen=15)) == 0.5
-    assert Budget(100, None).in_images(lambda: pytest.fail("nothing is to be counted")).images == 100
+    assert Budget(100, None).in_images(lambda flops: pytest.fail("nothing is to be counted")).images == 100
+
+
+def test_turns_that_end_change_the_cost() -> None:
+    course = Course((0, 10), (5.0, 2.0))
+    assert (course.mean(10), course.mean(20), course.mean(4)) == (5.0, 3.5, 5.0)
+    assert (course.images(25.0), course.images(50.0), course.images(60.0), course.images(0.1)) == (5, 10, 15, 1)
 
 
 @pytest.mark.parametrize(("text", "number"), [("1e15", 1e15), ("2.5P", 2.5e15), ("300T", 3e14), (7.5, 7.5)])

@@ -200,6 +200,29 @@ def test_only_the_turns_own_parameters_move() -> None:
     assert model.frozen.item() == other.frozen.item() == 1
 
 
+def test_a_turn_is_played_within_its_span() -> None:
+    """4 images a step: one ends where the other begins, in one go and after a stop."""
+    model = Pair()
+    played: list[tuple[str, int]] = []
+
+    def told(name: str) -> Any:
+        def loss(batch: Batch, seen: int) -> Any:
+            played.append((name, seen))
+            return model.mine.expand(4), {}
+
+        return loss
+
+    turns = [Turn("one", [model.mine], told("one"), span=(0, 8)), Turn("two", [model.mine], told("two"), 2, (8, 24))]
+    cast = Cast(model, nn.Module(), {t.name: adam(0.1)(t.moves) for t in turns}, None)
+    play(turns, cast, 8)
+    assert played == [("one", 0), ("one", 4), ("two", 8), ("two", 16)]
+    whole = list(played)
+    played.clear()
+    for at in range(0, 32, 4):
+        play(turns, cast, 1, State(seed=0, seen=at, steps=at // 4))
+    assert played == whole
+
+
 def test_noise_follows_seed_seen_and_turn() -> None:
     model = Pair()
     drawn: list[float] = []

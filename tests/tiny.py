@@ -13,6 +13,7 @@ TINY = {
     "stylegan2": ["model.width=8", "model.latent=8", "model.depth=2", "objective.critic.width=8"],
     "autoencoder-kl": ["model.width=8"],
     "vae": ["model.width=4", "model.latent=4"],
+    "latent-flow": ["model.codec.width=4", "model.codec.latent=4", "model.prior.width=16", "objective.switch=480"],
     "ddpm": ["model.width=8", "model.blocks=1"],
 }
 BATCH = 16

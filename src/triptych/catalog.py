@@ -19,12 +19,18 @@ MENU: dict[str, dict[str, str]] = {
         "stylegan2": "triptych.gan.stylegan2:stylegan2()",
         "r3gan": "triptych.gan.r3gan:r3gan()",
         "ddpm": "triptych.diffusion.model:ddpm()",
+        "flow": "triptych.diffusion.model:flow()",
+        "flow-mlp": "triptych.diffusion.model:flow_mlp()",
+        "latent": "triptych.together.latent:Latent()",
     },
     "objective": {
         "adversarial": "triptych.gan.objective:Adversarial()",
         "growing": "triptych.gan.progressive:Growing()",
         "elbo": "triptych.vae.objective:Elbo()",
         "denoising": "triptych.diffusion.objective:Denoising()",
+        "summed": "triptych.together.summed:Summed()",
+        "staged": "triptych.together.staged:Staged()",
+        "perceptual": "triptych.together.perceptual:Perceptual()",
     },
     "critic": {
         "mlp-critic": "triptych.gan.mlp:mlp_critic()",
@@ -33,6 +39,7 @@ MENU: dict[str, dict[str, str]] = {
         "progressive-critic": "triptych.gan.progressive:progressive_critic()",
         "stylegan2-critic": "triptych.gan.stylegan2:stylegan2_critic()",
         "r3gan-critic": "triptych.gan.r3gan:r3gan_critic()",
+        "patch-critic": "triptych.gan.patch:patch_critic()",
     },
     "game": {
         "non-saturating": "triptych.gan.games:non_saturating",
@@ -51,6 +58,13 @@ MENU: dict[str, dict[str, str]] = {
         "lipschitz": "triptych.gan.penalties:lipschitz()",
         "dragan": "triptych.gan.penalties:dragan()",
         "consistency": "triptych.gan.penalties:consistency()",
+    },
+    "fakes": {
+        "prior-draws": "triptych.gan.objective:prior_draws",
+        "reconstructions": "triptych.gan.objective:reconstructions",
+    },
+    "sight": {
+        "bundled": "triptych.extractors.bundled:watching",
     },
     "augment": {
         "diffaugment": "triptych.gan.augment:diffaugment()",
@@ -77,6 +91,7 @@ MENU: dict[str, dict[str, str]] = {
     "ramp": {
         "always": "triptych.ramps:always",
         "warm-up": "triptych.ramps:warm_up()",
+        "delayed": "triptych.ramps:delayed()",
         "linear": "triptych.ramps:linear()",
         "cosine": "triptych.ramps:cosine()",
         "cyclical": "triptych.ramps:cyclical()",

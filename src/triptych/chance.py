@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -36,24 +37,30 @@ class Draw:
     """One generator for each image of a batch, so that image i follows seed i alone."""
 
     def __init__(self, seeds: Iterable[int], device: torch.device | str = "cpu") -> None:
-        self.seeds = [int(seed) for seed in seeds]
         self.device = torch.device(device)
-        self._generators = [generator("image", seed) for seed in self.seeds]
+        self._parts = [(1, generator("image", int(seed))) for seed in seeds]  # images, whose numbers they are
+
+    @classmethod
+    def of_turn(cls, images: int, device: torch.device | str) -> Self:
+        """Noise for a batch in training: of the default generator, which `reseed` has keyed."""
+        draw = cls((), device)
+        draw._parts = [(images, torch.default_generator)]
+        return draw
 
     def __len__(self) -> int:
-        return len(self.seeds)
+        return sum(images for images, _ in self._parts)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal noise, (B, *shape) float32."""
-        return self._stack([torch.randn(shape, generator=g) for g in self._generators])
+        return self._stack([torch.randn((images, *shape), generator=g) for images, g in self._parts])
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), (B, *shape) float32."""
-        return self._stack([torch.rand(shape, generator=g) for g in self._generators])
+        return self._stack([torch.rand((images, *shape), generator=g) for images, g in self._parts])
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Integers in [0, high), (B, *shape) int64."""
-        return self._stack([torch.randint(high, shape, generator=g) for g in self._generators])
+        return self._stack([torch.randint(high, (images, *shape), generator=g) for images, g in self._parts])
 
-    def _stack(self, rows: list[Tensor]) -> Tensor:
-        return torch.stack(rows).to(self.device)
+    def _stack(self, parts: list[Tensor]) -> Tensor:
+        return torch.cat(parts).to(self.device)

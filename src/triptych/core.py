@@ -42,6 +42,11 @@ class Turn(NamedTuple):
     moves: Sequence[nn.Parameter]  # what may change; the other players stand still
     loss: Callable[[Batch, int], tuple[Tensor, Stats]]  # (batch, images seen) -> (B,) losses, stats
     every: int = 1  # played at each `every`-th step
+    span: tuple[float, float] = (0, math.inf)  # played while span[0] <= images seen < span[1]
+
+    def on(self, seen: int) -> bool:
+        """Whether it is played at all after so many images."""
+        return self.span[0] <= seen < self.span[1]
 
 
 class Likelihood(NamedTuple):

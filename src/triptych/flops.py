@@ -5,10 +5,11 @@ Matrix products, convolutions and attention are counted, forward and backward; t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,6 +21,7 @@ from triptych.run import build
 from triptych.sampling import generate
 from triptych.screen import Screen
 from triptych.training.loop import train
+from triptych.training.state import State
 
 TOGETHER = 2  # images in a counted batch
 STEPS = 16  # counted: turns that are not played, and penalties that are not taken, at each step have their share
@@ -50,16 +52,45 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-def of_training(tree: Mapping[str, Any], splits: Splits) -> float:
+class Course(NamedTuple):
+    """What a training image costs; where turns begin or end for good, that changes."""
+
+    starts: tuple[int, ...]  # images seen, rising from 0
+    each: tuple[float, ...]  # FLOPs an image from there on
+
+    def mean(self, images: int) -> float:
+        """FLOPs an image over the first so many images."""
+        ends = (*self.starts[1:], images)
+        spent = [
+            cost * max(0, min(end, images) - start)
+            for start, end, cost in zip(self.starts, ends, self.each, strict=True)
+        ]
+        return sum(spent) / images
+
+    def images(self, flops: float) -> int:
+        """How many images so many FLOPs train, at least 1."""
+        seen = 0.0
+        for start, end, cost in zip(self.starts, (*self.starts[1:], math.inf), self.each, strict=True):
+            part = min(flops / cost, end - start)
+            seen, flops = seen + part, flops - part * cost
+        return max(1, round(seen))
+
+
+def of_training(tree: Mapping[str, Any], splits: Splits) -> Course:
     """FLOPs for each training image, all turns together, of the recipe `tree`; trains a copy for a few steps."""
     small = {**tree, "batch": min(tree["batch"], TOGETHER)}
     run = build(Path(), small, splits, torch.device("cpu"), Screen(quiet=True))
-    with Counter() as counter:
-        train(
-            run.cast, run.turns, run.stream, run.state, lambda state: state.steps >= STEPS, [],
-            lambda turn, stats: None, nullcontext,
-        )  # fmt: skip
-    return float(counter.total / run.state.seen)
+    starts = sorted({0, *(int(seen) for turn in run.turns for seen in turn.span if seen < math.inf)})
+    each = []
+    for start in starts:
+        state = State(run.state.seed, seen=start)
+        with Counter() as counter:
+            train(
+                run.cast, run.turns, run.stream, state, lambda state: state.steps >= STEPS, [],
+                lambda turn, stats: None, nullcontext,
+            )  # fmt: skip
+        each.append(float(counter.total / (state.seen - start)))
+    return Course(tuple(starts), tuple(each))
 
 
 def of_sampling(model: Model, **how: Any) -> float:

@@ -23,6 +23,11 @@ def warm_up(images: int = 10_000, start: float = 0.0) -> Ramp:
     return lambda seen: 1.0 if seen >= images else start + (1.0 - start) * seen / images
 
 
+def delayed(images: int, over: int = 0) -> Ramp:
+    """0 for the first `images`, then a straight line to 1 over the next `over` images, then 1."""
+    return lambda seen: 0.0 if seen < images else 1.0 if seen >= images + over else (seen - images) / over
+
+
 def linear(images: int, warm: int = 0, end: float = 0.0) -> Ramp:
     """Up to 1 over `warm` images, then down a straight line to `end` at `images`, then `end`."""
 

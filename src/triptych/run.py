@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from triptych import chance, devices, recipe, schema, store
-from triptych.core import Turn
+from triptych.core import Model, Turn
 from triptych.data import NAMED, Splits, Stream, open_data
 from triptych.errors import ResourceError, UsageError, nearest
 from triptych.quantities import count, operations, seconds
@@ -47,11 +47,11 @@ class Budget(NamedTuple):
         """This budget, or `images` where it says nothing."""
         return self if any(self) else Budget(images, None)
 
-    def in_images(self, flops_per_image: Callable[[], float]) -> Budget:
+    def in_images(self, images_for: Callable[[float], int]) -> Budget:
         """This budget with its FLOPs as images."""
         if self.flops is None:
             return self
-        images = max(1, round(self.flops / flops_per_image()))
+        images = images_for(self.flops)
         return Budget(min(images, self.images or images), self.seconds)
 
     def share(self, state: State) -> float:
@@ -120,6 +120,36 @@ def tree_of(wishes: Wishes, screen: Screen) -> tuple[dict[str, Any], Splits]:
     return {"name": wishes.model, "seed": wishes.seed, **recipe_tree, "data": data}, splits
 
 
+def with_models_of(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The tree with the model nodes of the runs that its parts start from.
+
+    The run in `folder`, where it has begun, holds them itself and needs those runs no more.
+    """
+    begun = recipe.read_file(folder / "recipe.yaml") if (folder / "recipe.yaml").exists() else None
+    model = tree["model"]
+    for place, there in tree["weights"].items():
+        found = _part(begun["model"], place) if begun else store.read_recipe(there)["model"]
+        model = _planted(model, place.split(".") if place else [], found, f"weights.{place}")
+    return {**tree, "model": schema.complete_node("model", model, "model")}
+
+
+def _part(node: Any, place: str) -> Any:
+    """The node at a place of a model's node; None where there is none."""
+    for key in place.split(".") if place else []:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
+
+
+def _planted(node: dict[str, Any], place: list[str], new: Any, path: str) -> Any:
+    """A model's node with another one at a place of it."""
+    if not place:
+        return new
+    if not isinstance(node.get(place[0]), dict):
+        parts = [name for name, value in node.items() if isinstance(value, dict)]
+        raise UsageError(f"{path}: the model {node['kind']} has no part {place[0]!r}; {nearest(place[0], parts)}")
+    return {**node, place[0]: _planted(node[place[0]], place[1:], new, path)}
+
+
 def claim(folder: Path, tree: dict[str, Any]) -> None:
     """Write the recipe into a new folder; refuse one that holds something else."""
     path = folder / "recipe.yaml"
@@ -149,6 +179,7 @@ def opened(wishes: Wishes, folder: Path | None, device: str, screen: Screen) -> 
     where = devices.pick(device)
     tree, splits = tree_of(wishes, screen)
     folder = folder or Path("runs") / f"{wishes.model}-{splits.name}"
+    tree = with_models_of(tree, folder)
     with _locked(folder), devices.threads_for(splits.train.image_shape[1:], where):
         claim(folder, tree)
         store.tidy(folder)
@@ -158,10 +189,13 @@ def opened(wishes: Wishes, folder: Path | None, device: str, screen: Screen) -> 
 
 
 def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.device, screen: Screen) -> Run:
-    """The objects of a tree, at their first weights, which follow from the seed alone."""
+    """The objects of a tree, at their first weights: those of the runs that it names, else following from the seed."""
     facts, told, seed = store.facts(tree), store.facts(tree, "objective"), int(tree["seed"])
     chance.reseed(seed, "model")
-    model = schema.build("model", tree["model"], facts).to(device)
+    model = schema.build("model", tree["model"], facts)
+    if not store.checkpoints(folder):
+        _start(model, tree["weights"])
+    model = model.to(device)
     chance.reseed(seed, "objective")
     objective = schema.build("objective", tree["objective"], told).to(device)
     _enough(tree["batch"], model, objective)
@@ -178,6 +212,23 @@ def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.devi
     cast = Cast(model, objective, optimisers, ema)
     stream = Stream(splits.train, seed, tree["batch"], device, **tree["augment"])
     return Run(folder, tree, cast, turns, splits, stream, State(seed), device, screen)
+
+
+def _start(model: Model, weights: dict[str, str]) -> None:
+    """Give parts of a model the weights of runs; raises a `UsageError` where they are for other images."""
+    for place, run in weights.items():
+        part, there = model.get_submodule(place), store.load(run)
+        if part.image_shape != there.image_shape or part.classes != there.classes:
+            here, trained = (f"{_sides(one)} and {one.classes} classes" for one in (part, there))
+            raise UsageError(
+                f"weights.{place}: {run} is for images of {trained}; this run has {here}. Give other data."
+            )
+        part.load_state_dict(there.state_dict())
+
+
+def _sides(model: Any) -> str:
+    channels, height, width = model.image_shape
+    return f"{height}x{width}x{channels}"
 
 
 def _enough(batch: int, *modules: nn.Module) -> None:

@@ -68,12 +68,6 @@ def _batches(model: Model, seeds: list[int], given: Given, size: int, how: dict[
         yield Batch(to_uint8(x).cpu(), part)
 
 
-def choices(model: Model) -> dict[str, Any]:
-    """What the model's `sample` may be told besides what to draw and of which class, with what it takes untold."""
-    known = inspect.signature(model.sample).parameters
-    return {name: one.default for name, one in known.items() if name not in ("draw", "given")}
-
-
 def accepts(model: Model, how: dict[str, Any]) -> None:
     """Raise a `UsageError` where the model's `sample` does not know a word of `how`."""
     known = list(choices(model))
@@ -81,6 +75,19 @@ def accepts(model: Model, how: dict[str, Any]) -> None:
         if name not in known:
             others = nearest(name, known) if known else "it has no choices."
             raise UsageError(f"This model's sampling has no {name!r}; {others}")
+
+
+def chooser(model: Model) -> Model:
+    """Whose choices a model's sampling has: its own or, where it hands them on as `**how`, those of its `prior`."""
+    handed = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(model.sample).parameters.values())
+    return chooser(model.prior) if handed else model  # type: ignore[arg-type]
+
+
+def choices(model: Model) -> dict[str, Any]:
+    """The words that sampling takes, each with what it is where nobody says: {"steps": 50}."""
+    one = chooser(model)
+    offered = inspect.signature(one.sample).parameters.values()
+    return {p.name: getattr(one, p.name, p.default) for p in offered if p.name not in ("draw", "given")}
 
 
 def labels_for(seeds: list[int], classes: int) -> Given:

@@ -2,14 +2,16 @@
 
 A node of a recipe is a mapping with a `kind` from the catalogue; its other keys are the parameters
 of the callable of that name. A parameter annotated with a role of the catalogue (`Annotated[...,
-"critic"]`) is itself a node, and may be null where its default is None. `image_shape` and `classes`
-are facts of the data, filled in by name.
+"critic"]`) is itself a node, and may be null where its default is None. One that is marked "later" too
+(`Annotated[..., "model", "later"]`) comes as a function, which is told facts that are not those of the
+data and then builds it. `image_shape` and `classes` are facts of the data, filled in by name.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple, get_args, get_type_hints
 
@@ -20,6 +22,7 @@ from triptych.errors import UsageError, nearest
 
 Facts = Mapping[str, Any]
 FACTS = ("image_shape", "classes")
+LATER = "later"
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
@@ -60,15 +63,16 @@ class Top(BaseModel):
     images: PositiveInt
     augment: Augment = Augment(flip=False, shift=0)
     stop: Stop | None = None
+    weights: dict[str, str] = {}  # part of the model ("": all of it) -> the run that it starts from
 
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe with every default written out; raises a `UsageError` that names each wrong key."""
     top = _checked(Top, dict(tree), "").model_dump()
-    top["model"] = _complete_node("model", top["model"], "model")
-    top["objective"] = _complete_node("objective", top["objective"], "objective")
+    top["model"] = complete_node("model", top["model"], "model")
+    top["objective"] = complete_node("objective", top["objective"], "objective")
     top["optimisers"] = {
-        turn: _complete_node("optimiser", node, f"optimisers.{turn}") for turn, node in top["optimisers"].items()
+        turn: complete_node("optimiser", node, f"optimisers.{turn}") for turn, node in top["optimisers"].items()
     }
     return top
 
@@ -80,11 +84,17 @@ def build(role: str, node: Mapping[str, Any], facts: Facts) -> Any:
         return entry.target
     values: dict[str, Any] = {}
     for name, part in entry.parts.items():
-        values[name] = None if node[name] is None else build(part, node[name], facts)
+        make = partial(_build_later if name in entry.later else build, part)
+        values[name] = None if node[name] is None else make(node[name], facts)
     for name in entry.schema.model_fields:
         if name not in entry.parts:
             values[name] = tuple(node[name]) if isinstance(node[name], list) else node[name]
     return entry.target(**values, **{name: facts[name] for name in entry.facts})
+
+
+def _build_later(role: str, node: Mapping[str, Any], facts: Facts) -> Callable[..., Any]:
+    """A function that builds the object when it is told what differs from the facts of the data."""
+    return lambda **others: build(role, node, {**facts, **others})
 
 
 class Entry(NamedTuple):
@@ -94,6 +104,7 @@ class Entry(NamedTuple):
     called: bool
     schema: type[BaseModel]
     parts: dict[str, str]  # parameter -> role
+    later: frozenset[str]  # those of the parts that come as a function
     facts: tuple[str, ...]
 
 
@@ -103,12 +114,14 @@ def _entry(role: str, kind: object, path: str) -> Entry:
     home, _, name = MENU[role][kind].partition(":")
     target = getattr(import_module(home), name.removesuffix("()"))
     if not name.endswith("()"):
-        return Entry(target, False, create_model(kind, __config__=_STRICT), {}, ())
+        return Entry(target, False, create_model(kind, __config__=_STRICT), {}, frozenset(), ())
     return Entry(target, True, *_signature(kind, target))
 
 
-def _signature(kind: str, target: Callable[..., Any]) -> tuple[type[BaseModel], dict[str, str], tuple[str, ...]]:
-    """The schema of a callable, its parameters that are nodes, and the facts that it asks for."""
+def _signature(
+    kind: str, target: Callable[..., Any]
+) -> tuple[type[BaseModel], dict[str, str], frozenset[str], tuple[str, ...]]:
+    """The schema of a callable, its parameters that are nodes, those that are built later, and its facts."""
     parameters = inspect.signature(target).parameters
     function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
     hints = get_type_hints(function, include_extras=True)
@@ -126,7 +139,8 @@ def _signature(kind: str, target: Callable[..., Any]) -> tuple[type[BaseModel], 
         else:
             fields[name] = (hints[name], ... if required else parameter.default)
     schema = create_model(kind, __config__=_STRICT, **fields)
-    return schema, parts, tuple(name for name in FACTS if name in parameters)
+    later = frozenset(name for name in parts if LATER in _marks(hints[name]))
+    return schema, parts, later, tuple(name for name in FACTS if name in parameters)
 
 
 def _marks(hint: Any) -> list[Any]:
@@ -144,7 +158,8 @@ def _kind_of(role: str, value: Any) -> Any:
     raise TypeError(f"the default {value!r} is not in the catalogue under {role!r}")
 
 
-def _complete_node(role: str, node: Any, path: str) -> dict[str, Any]:
+def complete_node(role: str, node: Any, path: str) -> dict[str, Any]:
+    """A node with every default written out; raises a `UsageError` that names each wrong key behind `path`."""
     node = {"kind": node} if isinstance(node, str) else node
     if not isinstance(node, Mapping) or "kind" not in node:
         raise UsageError(f"{path}: give the name of a {role}; {nearest('', MENU[role])}")
@@ -153,7 +168,7 @@ def _complete_node(role: str, node: Any, path: str) -> dict[str, Any]:
     values = _checked(entry.schema, given, path, str(node["kind"])).model_dump()
     for name, part in entry.parts.items():
         if values[name] is not None or entry.schema.model_fields[name].default is not None:
-            values[name] = _complete_node(part, values[name], f"{path}.{name}")
+            values[name] = complete_node(part, values[name], f"{path}.{name}")
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     return {"kind": node["kind"], **plain}
 

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from triptych import recipe, schema
 from triptych.core import Model, Objective
-from triptych.errors import CheckpointError, ResourceError
+from triptych.errors import CheckpointError, ResourceError, UsageError
 from triptych.training.state import under
 
 FORMAT = 1
@@ -191,9 +191,10 @@ def _built(role: str, checkpoint: Path, tensors: Mapping[str, Tensor], device: A
 
     tree = recipe.read_file(checkpoint / "recipe.yaml")
     try:
-        module = schema.build(role, tree[role], facts(tree, role))
+        node = schema.complete_node(role, tree[role], role)  # values that are newer than the checkpoint: their defaults
+        module = schema.build(role, node, facts(tree, role))
         module.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, RuntimeError, UsageError) as error:
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{checkpoint} does not fit this version: {detail}. {_way_out(checkpoint)}") from error
     module.recipe = tree

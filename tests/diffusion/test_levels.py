@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from triptych.diffusion.levels import linear, place, walk
+from triptych.diffusion.levels import linear, place, straight, walk
 from triptych.errors import UsageError
 
 
@@ -55,3 +55,11 @@ def test_the_place_of_a_level_is_its_index() -> None:
     between = (table[10] + table[11]) / 2
     assert place(table, between[None]).item() == pytest.approx(10.5, abs=1e-3)
     assert place(table, torch.tensor([0.0, 1e6])).tolist() == [0, 999]
+
+
+def test_the_straight_table_is_even_in_time() -> None:
+    s = straight(9)
+    torch.testing.assert_close(s / (1 + s), torch.arange(1, 10).double() / 10, rtol=1e-14, atol=0)
+    assert s[-1] == 9
+    with pytest.raises(UsageError, match="2 or more"):
+        straight(1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from triptych.diffusion.scaling import Scaling, eps, velocity
+from triptych.diffusion.scaling import Scaling, eps, flow, velocity
 
 D = 5
 
@@ -62,3 +62,18 @@ def test_the_error_over_out_is_the_error_of_the_answer(scaling: Scaling, truth: 
     answer = torch.zeros(D, dtype=torch.float64)
     wrong = skip * (x + s * n) + out * answer - x
     torch.testing.assert_close(wrong / out, answer - target, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("t", [0.001, 0.3, 0.5, 0.999], ids=str)
+def test_the_flow_answers_with_the_velocity(t: float) -> None:
+    """Truth D9: v = (t - (1 - t) l) / ((1 - t)^2 l + t^2) (x_t - (1 - t) m) - m for x ~ N(m, l), to 1e-10."""
+    rows = [[0.7, -2.0, 0.0], [0.25, 3.0, 1.0], [0.3, 1.1, -0.4], [t / (1 - t)] * 3]
+    mean, variance, x_t, s = torch.tensor(rows, dtype=torch.float64)
+    v = (t - (1 - t) * variance) / ((1 - t) ** 2 * variance + t**2) * (x_t - (1 - t) * mean) - mean
+    y = x_t / (1 - t)
+    skip, out, inp = flow(s)
+    torch.testing.assert_close(inp * y, x_t, rtol=1e-10, atol=1e-10)
+    clean = mean + variance / (variance + s * s) * (y - mean)  # truth D1
+    torch.testing.assert_close(skip * y + out * v, clean, rtol=1e-10, atol=1e-10)
+    x, n = torch.randn(2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close((skip * (x + s * n) - x) / out, x - n, rtol=1e-9, atol=1e-9)  # of the answer 0

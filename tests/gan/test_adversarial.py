@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -10,14 +11,15 @@ from torch import Tensor, nn
 
 from triptych import chance
 from triptych.chance import Draw
-from triptych.core import NOTHING, Batch, Given, Turn
+from triptych.core import NOTHING, Batch, Given, Model, Turn
 from triptych.errors import UsageError
 from triptych.gan.dcgan import dcgan, dcgan_critic
 from triptych.gan.mlp import mlp_critic, mlp_gan
 from triptych.gan.model import Generator
-from triptych.gan.objective import Adversarial, standing
+from triptych.gan.objective import Adversarial, reconstructions, standing
 from triptych.gan.penalties import r1
 from triptych.gan.r3gan import r3gan
+from triptych.ramps import delayed
 
 SHAPE = (1, 8, 8)
 MAKE: dict[str, Callable[[], tuple[Generator, nn.Module]]] = {
@@ -148,6 +150,47 @@ def test_the_path_length_is_the_generators() -> None:
     _, stats = generator.loss(batch, 0)
     assert stats["path"].item() > 0
     assert any("path" in name for name in objective.state_dict())  # its running mean is in a checkpoint
+
+
+def test_the_generators_side_can_be_light_and_late() -> None:
+    model, batch = mlp_gan(SHAPE, 8, (16,)).eval(), Batch(torch.rand(6, *SHAPE))
+
+    def losses(seen: int, **how: Any) -> list[Tensor]:
+        torch.manual_seed(0)
+        return [turn.loss(batch, seen)[0] for turn in Adversarial(Watcher(), **how).turns(model)]
+
+    for seen, share in ((0, 0.0), (100, 0.0), (150, 0.25), (200, 0.5)):
+        plain, late = losses(seen), losses(seen, weight=0.5, ramp=delayed(100, over=100))
+        assert torch.equal(late[0], plain[0])  # the critic learns from the start
+        torch.testing.assert_close(late[1], share * plain[1])
+    with pytest.raises(UsageError, match="weight -1"):
+        Adversarial(Watcher(), weight=-1)
+
+
+class Mirror(Model):
+    """Encodes an image as itself, with the noise of a draw on top."""
+
+    image_shape = latent_shape = SHAPE
+    classes = 0
+
+    def decode(self, z: Tensor, given: Given = NOTHING) -> Tensor:
+        return -z
+
+    def sample(self, draw: Draw, given: Given = NOTHING) -> Tensor:
+        return self.decode(draw.normal(*SHAPE))
+
+    def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
+        return x if draw is None else x + 0.01 * draw.normal(*SHAPE)
+
+
+def test_fakes_can_be_reconstructions() -> None:
+    watcher, batch = Watcher(), Batch(torch.rand(6, *SHAPE))
+    chance.reseed(0)
+    Adversarial(watcher, fakes=reconstructions).turns(Mirror())[0].loss(batch, 0)
+    chance.reseed(0)
+    assert torch.equal(watcher.shown[1], -(batch.images + 0.01 * torch.randn(6, *SHAPE)))
+    with pytest.raises(UsageError, match="a model that encodes"):
+        Adversarial(watcher, fakes=reconstructions).turns(mlp_gan(SHAPE, 8, (16,)))[0].loss(batch, 0)
 
 
 class Told(Watcher):

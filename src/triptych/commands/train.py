@@ -94,7 +94,7 @@ def train(
         _introduce(run, screen)
         _warn_of_copies(run, budget, screen)
         writers = (_tensorboard(run.folder),) if tensorboard else ()
-        budget = budget.in_images(lambda: counting.of_training(run.tree, run.splits))
+        budget = budget.in_images(lambda flops: counting.of_training(run.tree, run.splits).images(flops))
         before = machine.energy()
         chores = play(run, budget.or_else(run.tree["images"]), habits, writers)
         after = machine.energy()

@@ -11,7 +11,7 @@ from torch import Tensor
 from triptych import flops, recipe, store
 from triptych.comparison.alarms import alarms
 from triptych.comparison.ground import LIMIT, Ground
-from triptych.comparison.sampling_speed import choices, sampled, speeds
+from triptych.comparison.sampling_speed import sampled, speeds, told
 from triptych.core import Batch, Model, Source
 from triptych.errors import TriptychError
 from triptych.evaluation import HELD_OUT, TAUGHT, even, generated, read, skills, summarise
@@ -67,7 +67,7 @@ def entry(label: str, model: str, trained: Sequence[Trained], shown: Shown | Non
     log = read_log(Path(shown.result["run"]) / "metrics.jsonl")
     facts = {field: shown.result[field] for field in FIELDS}
     found = found._replace(
-        **facts, log=log, images=shown.images, milliseconds=shown.milliseconds, sampler=choices(shown.model)
+        **facts, log=log, images=shown.images, milliseconds=shown.milliseconds, sampler=told(shown.model)
     )
     try:
         return _measured(found, trained, shown, ground)
@@ -83,7 +83,7 @@ def _measured(found: Entry, trained: Sequence[Trained], shown: Shown, ground: Gr
     tree = shown.model.recipe
     found = found._replace(
         speeds=speeds(shown.model, shown.milliseconds, _main(found), ground),
-        training_flops=flops.of_training(tree, ground.splits),
+        training_flops=flops.of_training(tree, ground.splits).mean(int(shown.result["seen"])),
         sampling_flops=flops.of_sampling(shown.model),
     )
     ground.screen.say(f"{found.name}: copies, features")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import statistics
 import time
 from typing import Any
@@ -17,7 +16,7 @@ from triptych.evaluation import summarise
 from triptych.metrics.estimate import Score
 from triptych.metrics.table import scores
 from triptych.report.entries import Speed
-from triptych.sampling import generate
+from triptych.sampling import choices, generate
 
 TIMED = 64  # images in a batch when sampling is timed
 KNOB = "steps"  # the word of a model's `sample` that trades quality for speed
@@ -60,12 +59,10 @@ def speeds(model: Model, milliseconds: float, score: Score, ground: Ground) -> l
 
 def _usual(model: Model) -> int | None:
     """The knob's usual value; None where there is no knob."""
-    knob = inspect.signature(model.sample).parameters.get(KNOB)
-    return None if knob is None else int(getattr(model, KNOB, knob.default))
+    knob = choices(model).get(KNOB)
+    return None if knob is None else int(knob)
 
 
-def choices(model: Model) -> str:
+def told(model: Model) -> str:
     """How a model samples, by the choices that its `sample` offers: "sampler ddim, steps 50"."""
-    offered = inspect.signature(model.sample).parameters.values()
-    chosen = {one.name: getattr(model, one.name, one.default) for one in offered}
-    return ", ".join(f"{name} {value}" for name, value in chosen.items() if isinstance(value, (str, int)))
+    return ", ".join(f"{name} {value}" for name, value in choices(model).items() if isinstance(value, (str, int)))

@@ -28,6 +28,18 @@ def linear(steps: int = STEPS, low: float = 1e-4, high: float = 0.02) -> Tensor:
     return torch.expm1(-torch.log1p(-betas).cumsum(0)).sqrt()
 
 
+def straight(steps: int = STEPS) -> Tensor:
+    """The levels s = t / (1 - t) of times t on an even grid inside (0, 1), (T,), for `scaling.flow`.
+
+    Pure noise, t = 1, would be s = infinity; the last level is s = T, where a share 1 / (T + 1) of the
+    image is left. Raises a `UsageError` for fewer than two.
+    """
+    if steps < 2:
+        raise UsageError(f"A table of {steps} noise levels is too short; give 2 or more.")
+    at = torch.arange(1, steps + 1, dtype=torch.float64)
+    return at / (steps + 1 - at)
+
+
 def walk(table: Tensor, steps: int) -> Tensor:
     """From the top of a table down to zero in `steps` even strides, (steps + 1,).
 

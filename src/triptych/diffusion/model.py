@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from triptych.chance import Draw
 from triptych.core import NOTHING, Given, Model, Shape
-from triptych.diffusion import levels, samplers
+from triptych.diffusion import levels, samplers, scaling
 from triptych.diffusion.samplers import Denoiser, Sampler
 from triptych.diffusion.scaling import Scaling, eps
 from triptych.errors import UsageError, nearest
+from triptych.nets.mlp import ResidualMlp
 from triptych.nets.unet import UNet
 
 SAMPLERS: dict[str, Sampler] = {
@@ -32,9 +33,9 @@ class Diffusion(Model):
     """A denoiser D(y, s) = skip * y + out * net(inp * y, place of s in `table`).
 
     `net` takes (B, C, H, W), (B,) and what is given to (B, C, H, W); `table` (T,) are the levels
-    that it is trained on, rising; `sampler` makes images where none is asked for by name. With
-    `classes`, given["labels"] (B,) asks for one of them for each image; without labels an image may
-    be of any.
+    that it is trained on, rising; `sampler` makes images where none is asked for by name. While it
+    does, estimates of the clean image are kept in [-bound, bound], as Ho et al. do. With `classes`,
+    given["labels"] (B,) asks for one of them for each image; without labels an image may be of any.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class Diffusion(Model):
         table: Tensor,
         scaling: Scaling = eps,
         sampler: str = "ddim",
+        bound: float | None = 1.0,
     ) -> None:
         super().__init__()
         self.net, self.scaling, self.sampler = net, scaling, _known(sampler)
+        self.bound = math.inf if bound is None else bound
         self.image_shape = self.latent_shape = image_shape
         self.classes = classes
         self.table: Tensor
@@ -60,25 +63,23 @@ class Diffusion(Model):
         return skip * y + out * answer
 
     @torch.no_grad()
-    def sample(
-        self, draw: Draw, given: Given = NOTHING, sampler: str | None = None, steps: int = 50, bound: float = 1.0
-    ) -> Tensor:
+    def sample(self, draw: Draw, given: Given = NOTHING, sampler: str | None = None, steps: int = 50) -> Tensor:
         """New images (B, C, H, W), one for each generator of `draw`.
 
         `sampler` is one of `SAMPLERS` (default: the model's own); `steps` is how often the network is
-        asked. Estimates of the clean image are kept in [-bound, bound], as Ho et al. do. Raises a
-        `UsageError` for a sampler or a number of steps that there is not, and for labels that are no class.
+        asked. Raises a `UsageError` for a sampler or a number of steps that there is not, and for labels
+        that are no class.
         """
         walk_down = SAMPLERS[_known(sampler or self.sampler)]
         down = levels.walk(self.table, steps)
         z = draw.normal(*self.latent_shape).to(self.table.dtype)
-        return walk_down(self._denoiser(len(z), given, bound), z * self._spread(), down, draw)
+        return walk_down(self._denoiser(len(z), given, self.bound), z * self._spread(), down, draw)
 
     @torch.no_grad()
-    def decode(self, z: Tensor, given: Given = NOTHING, steps: int = 50, bound: float = 1.0) -> Tensor:
+    def decode(self, z: Tensor, given: Given = NOTHING, steps: int = 50) -> Tensor:
         """Noise (B, C, H, W) to images by DDIM; raises as `sample` does, which draws the noise."""
         down = levels.walk(self.table, steps)
-        return samplers.ddim(self._denoiser(len(z), given, bound), z * self._spread(), down, NO_CHANCE)
+        return samplers.ddim(self._denoiser(len(z), given, self.bound), z * self._spread(), down, NO_CHANCE)
 
     @torch.no_grad()
     def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None, steps: int = 50) -> Tensor:
@@ -120,15 +121,56 @@ def ddpm(
     conditional: bool = False,
     steps: int = 1000,
     sampler: str = "ddim",
+    bound: float | None = 1.0,
 ) -> Diffusion:
     """Denoising diffusion probabilistic models (Ho, Jain and Abbeel 2020, arXiv:2006.11239).
 
     The paper's network for 32x32 images is that of `width` 128; 64 is a quarter of it. `conditional`
-    models take a label for each image; `sampler` is how images are made unless asked otherwise. Raises
-    a `UsageError` for values that make no network, and for a conditional model of images without classes.
+    models take a label for each image; `sampler` is how images are made unless asked otherwise; `bound`
+    null is for what is not in [-1, 1]. Raises a `UsageError` for values that make no network, and for a
+    conditional model of images without classes.
     """
+    classes = _classes(conditional, classes)
+    net = UNet(image_shape, classes, width, multipliers, blocks, attention, dropout)
+    return Diffusion(net, image_shape, classes, levels.linear(steps), eps, sampler, bound)
+
+
+def flow(
+    image_shape: Shape,
+    classes: int,
+    width: int = 64,
+    multipliers: tuple[int, ...] = (1, 2, 2, 2),
+    blocks: int = 2,
+    attention: tuple[int, ...] = (16,),
+    dropout: float = 0.1,
+    conditional: bool = False,
+    steps: int = 1000,
+    bound: float | None = None,
+) -> Diffusion:
+    """Rectified flow (Liu et al. 2022, arXiv:2209.03003) with the network of `ddpm`; raises as that does."""
+    classes = _classes(conditional, classes)
+    net = UNet(image_shape, classes, width, multipliers, blocks, attention, dropout)
+    return Diffusion(net, image_shape, classes, levels.straight(steps), scaling.flow, bound=bound)
+
+
+def flow_mlp(
+    image_shape: Shape,
+    classes: int,
+    width: int = 256,
+    blocks: int = 4,
+    dropout: float = 0.0,
+    conditional: bool = False,
+    steps: int = 1000,
+    bound: float | None = None,
+) -> Diffusion:
+    """Rectified flow with a network for vectors, images (D, 1, 1); raises as `ddpm` does."""
+    classes = _classes(conditional, classes)
+    net = ResidualMlp(image_shape, classes, width, blocks, dropout)
+    return Diffusion(net, image_shape, classes, levels.straight(steps), scaling.flow, bound=bound)
+
+
+def _classes(conditional: bool, classes: int) -> int:
+    """The classes that a model is asked for; raises a `UsageError` where it is to know some and there are none."""
     if conditional and not classes:
         raise UsageError("The images have no classes: sort them into folders or set model.conditional=false.")
-    classes = classes if conditional else 0
-    net = UNet(image_shape, classes, width, multipliers, blocks, attention, dropout)
-    return Diffusion(net, image_shape, classes, levels.linear(steps), sampler=sampler)
+    return classes if conditional else 0

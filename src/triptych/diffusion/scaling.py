@@ -29,6 +29,16 @@ def eps(s: Tensor) -> Coefficients:
     return Coefficients(skip=s.new_ones(s.shape), out=-s, inp=alpha)
 
 
+def flow(s: Tensor) -> Coefficients:
+    """F is n - x, the velocity of the straight path x_t = (1 - t) x + t n at t = s / (1 + s).
+
+    Rectified flow (Liu et al. 2022, arXiv:2209.03003, equation 1), flow matching along optimal transport
+    (Lipman et al. 2022, arXiv:2210.02747, section 4.1). What the network sees is x_t = y / (1 + s).
+    """
+    share = 1 / (1 + s)  # 1 - t
+    return Coefficients(skip=share, out=-s * share, inp=share)
+
+
 def velocity(s: Tensor) -> Coefficients:
     """F is v = alpha n - sigma x (Salimans and Ho 2022, arXiv:2202.00512, appendix D)."""
     alpha = (1 + s.square()).rsqrt()

@@ -5,18 +5,41 @@ Notation: B batch; x real images, (B, C, H, W) in [-1, 1]; z latent; logits are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from triptych.chance import Draw
-from triptych.core import NOTHING, Batch, Critic, Given, Model, Objective, Stats, Turn
+from triptych.core import NOTHING, Batch, Critic, Encodes, Given, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
 from triptych.gan.augment import Augment
 from triptych.gan.games import Game, non_saturating
 from triptych.gan.penalties import PathLength, Penalty
+from triptych.ramps import Ramp, always
+
+
+def prior_draws(model: Model, batch: Batch) -> Tensor:
+    """As many images of the model as the batch holds, z ~ N(0, I), given what is known of the batch."""
+    z = torch.randn(len(batch.images), *model.latent_shape, device=batch.images.device, dtype=batch.images.dtype)
+    return model.decode(z, batch.given).to(batch.images.dtype)  # (B, latent) -> (B, C, H, W)
+
+
+def reconstructions(model: Model, batch: Batch) -> Tensor:
+    """The batch encoded, with one draw of z, and decoded again (Larsen et al. 2016, arXiv:1512.09300, section 2.3).
+
+    Raises a `UsageError` for a model that does not encode.
+    """
+    x, given = batch.images, batch.given
+    if not isinstance(model, Encodes):
+        raise UsageError("objective.fakes: reconstructions are made by a model that encodes; take prior-draws.")
+    z = model.encode(x, given, Draw.of_turn(len(x), x.device))  # (B, C, H, W) -> (B, latent)
+    return model.decode(z, given).to(x.dtype)
+
+
+Fakes = Annotated[Callable[[Model, Batch], Tensor], "fakes"]  # model, batch -> generated images (B, C, H, W)
 
 
 class Adversarial(Objective):
@@ -26,6 +49,8 @@ class Adversarial(Objective):
     their own: where it holds batch norm, each kind is normalised by its own statistics. The generator
     moves at every `critic_steps`-th move of the critic. `penalty` is added to the critic's losses, the
     path length penalty (0: none) to the generator's. `augment` changes all images that the critic sees.
+    `fakes` are the generated images; `weight` times `ramp` multiplies what the generator goes down in the
+    game, for a term beside others that is to be light, or to begin later than the critic's lessons do.
     """
 
     def __init__(
@@ -36,11 +61,18 @@ class Adversarial(Objective):
         critic_steps: int = 1,
         augment: Augment | None = None,
         path_length: float = 0.0,
+        fakes: Fakes = prior_draws,
+        weight: float = 1.0,
+        ramp: Ramp = always,
     ) -> None:
         super().__init__()
-        if critic_steps < 1 or path_length < 0:
-            raise UsageError(f"critic_steps is {critic_steps}, path_length {path_length}: give 1 or more, 0 or more.")
+        if critic_steps < 1 or path_length < 0 or weight < 0:
+            raise UsageError(
+                f"critic_steps is {critic_steps}, path_length {path_length}, weight {weight}: "
+                "give 1 or more, 0 or more, 0 or more."
+            )
         self.critic, self.game, self.penalty, self.augment = critic, game, penalty, augment
+        self.fakes, self.weight, self.ramp = fakes, weight, ramp
         self.critic_steps = critic_steps
         self.path = PathLength(path_length) if path_length else None
 
@@ -66,7 +98,7 @@ class Adversarial(Objective):
     def _critic_loss(self, model: Model, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
         self.begin(model, seen)
         with torch.no_grad():  # nothing of this turn reaches the generator
-            x, fakes = self.seen_as(batch.images), self.seen_as(prior_draws(model, batch))  # (B, C, H, W) each
+            x, fakes = self.seen_as(batch.images), self.seen_as(self.fakes(model, batch))  # (B, C, H, W) each
         real, fake = self._logits(x, batch), self._logits(fakes, batch)  # (B,), (B,)
         losses, stats = self.game(real, fake)[0], standing(real.detach(), fake.detach())
         if self.penalty is not None:
@@ -80,8 +112,8 @@ class Adversarial(Objective):
         self.begin(model, seen)
         with torch.no_grad():  # the real logits do not depend on the generator
             real = self._logits(self.seen_as(batch.images), batch)  # (B,)
-        fake = self._logits(self.seen_as(prior_draws(model, batch)), batch)  # (B,)
-        losses, stats = self.game(real, fake)[1], {}
+        fake = self._logits(self.seen_as(self.fakes(model, batch)), batch)  # (B,)
+        losses, stats = self.weight * self.ramp(seen) * self.game(real, fake)[1], {}
         if self.path is not None:
             path = self.path(model, batch, seen // len(batch.images) // self.critic_steps)
             losses, stats = losses + path, {"path": path.detach()}
@@ -106,9 +138,3 @@ def standing(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         "accuracy_real": (real > middle).float().mean(),
         "accuracy_fake": (fake < middle).float().mean(),
     }
-
-
-def prior_draws(model: Model, batch: Batch) -> Tensor:
-    """As many images of the model as the batch holds, z ~ N(0, I), given what is known of the batch."""
-    z = torch.randn(len(batch.images), *model.latent_shape, device=batch.images.device, dtype=batch.images.dtype)
-    return model.decode(z, batch.given).to(batch.images.dtype)  # (B, latent) -> (B, C, H, W)

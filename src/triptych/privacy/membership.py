@@ -103,14 +103,15 @@ def _unlikely(model: Scores, batch: Batch) -> Tensor:
 
 
 def _first_turn(model: Model, checkpoint: Path) -> tuple[Turn, int]:
-    """The turn that sees the training images, with the objective as the checkpoint holds it, and images seen."""
+    """The first turn that is on, which sees the training images, with the objective of the checkpoint; images seen."""
     store.verify(checkpoint, store.FOR_TRAINING)
     _, held, counters = store.read_state(checkpoint)
     objective: Objective = schema.build("objective", model.recipe["objective"], store.facts(model.recipe, "objective"))
     prefix = "objective/"
     objective.load_state_dict({name[len(prefix) :]: t for name, t in held.items() if name.startswith(prefix)})
     objective.to(next(model.parameters()).device).eval()
-    return objective.turns(model)[0], int(counters["seen"])
+    seen = int(counters["seen"])
+    return next(turn for turn in objective.turns(model) if turn.on(seen)), seen
 
 
 def _scores(loss: Loss, source: Source, most: int) -> Floats:

@@ -44,7 +44,7 @@ class Holdout:
             return
         self.cast.model.eval()
         self.cast.objective.eval()
-        for turn in self.turns:
+        for turn in (turn for turn in self.turns if turn.on(state.seen)):
             chance.reseed(state.seed, "held out", turn.name)
             losses, stats = turn.loss(self.batch, state.seen)
             held_out = {f"held_out_{name}": value for name, value in stats.items()}

@@ -44,7 +44,7 @@ def players(cast: Cast, turns: Sequence[Turn]) -> list[Player]:
             raise UsageError(f"optimisers.{name}: there is no such turn; {nearest(name, [t.name for t in turns])}")
     everybody = [*cast.model.parameters(), *cast.objective.parameters()]
     result = []
-    for turn in turns:
+    for turn in (turn for turn in turns if turn.span[0] < turn.span[1]):  # one that is never played needs no optimiser
         if turn.name not in cast.optimisers:
             raise UsageError(f"optimisers: the turn {turn.name!r} has none; add optimisers.{turn.name}.")
         moving = {id(p) for p in turn.moves}
@@ -74,7 +74,7 @@ def train(
         start = time.perf_counter()
         batch = stream.batch(state.seen)
         for player in game:
-            if state.steps % player.turn.every == 0:
+            if player.turn.on(state.seen) and state.steps % player.turn.every == 0:
                 note(player.turn.name, _play(player, cast, batch, state, precision))
         size = len(batch.images)
         if cast.ema:
