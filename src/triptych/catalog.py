@@ -12,6 +12,7 @@ MENU: dict[str, dict[str, str]] = {
         "dcgan": "triptych.gan.dcgan:dcgan()",
         "vae": "triptych.vae.model:vae()",
         "autoencoder-kl": "triptych.vae.autoencoder:autoencoder_kl()",
+        "hvae": "triptych.vae.hvae:hvae()",
         "wgan": "triptych.gan.dcgan:dcgan()",
         "wgan-gp": "triptych.gan.resnet:resnet()",
         "sngan": "triptych.gan.resnet:resnet()",
@@ -24,6 +25,7 @@ MENU: dict[str, dict[str, str]] = {
         "adversarial": "triptych.gan.objective:Adversarial()",
         "growing": "triptych.gan.progressive:Growing()",
         "elbo": "triptych.vae.objective:Elbo()",
+        "hierarchical": "triptych.vae.hierarchical:Hierarchical()",
         "denoising": "triptych.diffusion.objective:Denoising()",
     },
     "critic": {
