@@ -43,7 +43,8 @@ class Hierarchical(Objective):
     def _loss(self, model: HierarchicalVae, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
         """Losses (B,) in nats, and the numbers to log."""
         x = batch.images
-        found = model.infer(model.encoder(x), torch.randn(len(x), *model.latent_shape, device=x.device), batch.given)
+        noise = torch.randn(len(x), *model.latent_shape, dtype=x.dtype, device=x.device)
+        found = model.infer(model.encoder(x), noise, batch.given)
         reconstruction = -model.noise.log_prob(x, found.answers)  # (B,)
         kl = torch.stack([level.flatten(1).sum(1) for level in model.split(found.q.kl())], 1)  # (B, L)
         paid = torch.where(kl.mean(0) > self.free_bits, kl, self.free_bits).sum(1)  # (B,)

@@ -52,16 +52,17 @@ class HierarchicalVae(Model):
 
     def split(self, e: Tensor) -> list[Tensor]:
         """Numbers of all latents (B, D) as those of each level, [(B, Z, h, w)]."""
-        parts = e.split([math.prod(shape) for shape in self.levels], 1)
+        parts = torch.split(e, [math.prod(shape) for shape in self.levels], 1)
         return [part.view(-1, *shape) for part, shape in zip(parts, self.levels, strict=True)]
 
     def infer(self, seen: Sequence[Tensor], noise: Tensor, given: Given = NOTHING) -> Inferred:
         """Walk down with what the encoder has `seen`, drawing from the posteriors with `noise` (B, D)."""
-        answers, posteriors, latents = self.decoder(self.split(noise), self._rows(given, noise), seen)
-        mean, log_variance = (
-            torch.cat([part.flatten(1) for part in parts], 1) for parts in zip(*posteriors, strict=True)
+        answers, drawn = self.decoder(self.split(noise), self._rows(given, noise), seen)
+        mean, log_variance, e = (
+            torch.cat([part.flatten(1) for part in parts], 1)
+            for parts in zip(*((found.q.mean, found.q.log_variance, found.e) for found in drawn), strict=True)
         )
-        return Inferred(answers, Posterior(mean, log_variance), torch.cat([e.flatten(1) for e in latents], 1))
+        return Inferred(answers, Posterior(mean, log_variance), e)
 
     def decode(self, z: Tensor, given: Given = NOTHING) -> Tensor:
         """Latents (B, D) to the mean of p(x | z), (B, C, H, W) in [-1, 1]."""

@@ -15,11 +15,11 @@ the way down, s those seen on the way up, e noise (B, Z, h, w).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
 
 from triptych.nets.conv import Side
 from triptych.nets.resample import resized
@@ -29,29 +29,28 @@ PLACED = 64 * 64  # places of a side up to which each has a start of its own (th
 SLIM = 4  # a bottleneck is so many times narrower than the features
 
 
-class Bottleneck(nn.Module):
-    """1x1, 3x3, 3x3 and 1x1 convolutions, a GELU before each; sides under 3 px are not padded but left alone.
+def bottleneck(inside: int, middle: int, outside: int, side: Side, gain: float) -> nn.Sequential:
+    """1x1, 3x3, 3x3 and 1x1 convolutions with `middle` features inside, a GELU before each.
 
-    The last weights are multiplied by `gain`: 0 for a block that starts by doing nothing.
+    A side under 3 px is not convolved along. The last weights are multiplied by `gain`: 0 for a block that
+    starts by doing nothing.
     """
+    kernel = (3 if side[0] > 2 else 1, 3 if side[1] > 2 else 1)
+    between = [conv(inside, middle), conv(middle, middle, kernel), conv(middle, middle, kernel)]
+    layers = [*between, conv(middle, outside, gain=gain)]
+    return nn.Sequential(*(part for layer in layers for part in (nn.GELU(), layer)))
 
-    def __init__(self, inside: int, outside: int, middle: int, side: Side, gain: float) -> None:
+
+class Residual(nn.Module):
+    """h + a bottleneck of h."""
+
+    def __init__(self, width: int, side: Side, gain: float) -> None:
         super().__init__()
-        kernel = (3 if side[0] > 2 else 1, 3 if side[1] > 2 else 1)
-        padding = (kernel[0] // 2, kernel[1] // 2)
-        self.layers = nn.ModuleList(
-            [
-                nn.Conv2d(inside, middle, 1),
-                nn.Conv2d(middle, middle, kernel, padding=padding),
-                nn.Conv2d(middle, middle, kernel, padding=padding),
-                scaled(nn.Conv2d(middle, outside, 1), gain),
-            ]
-        )
+        self.block = bottleneck(width, slim(width), width, side, gain)
 
     def forward(self, h: Tensor) -> Tensor:
-        for layer in self.layers:
-            h = layer(gelu(h))
-        return h
+        y: Tensor = h + self.block(h)
+        return y
 
 
 class BottomUp(nn.Module):
@@ -61,20 +60,25 @@ class BottomUp(nn.Module):
         super().__init__()
         gain = 1 / math.sqrt(sum(blocks))
         self.sides = list(sides)
-        self.enter = nn.Conv2d(channels, width, 3, padding=1)
+        self.enter = conv(channels, width, (3, 3))
         self.stages = nn.ModuleList(
-            nn.ModuleList(Bottleneck(width, width, slim(width), side, gain) for _ in range(count))
+            nn.Sequential(*(Residual(width, side, gain) for _ in range(count)))
             for side, count in zip(sides, blocks, strict=True)
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         h, seen = self.enter(x.contiguous(memory_format=torch.channels_last)), []
         for side, stage in zip(self.sides, self.stages, strict=True):
-            h = resized(h, side)
-            for block in stage:
-                h = h + block(h)
+            h = stage(resized(h, side))
             seen.append(h)
         return seen
+
+
+class Drawn(NamedTuple):
+    """What a level drew."""
+
+    q: Posterior  # of e, (B, Z, h, w) each
+    e: Tensor  # (B, Z, h, w)
 
 
 class Level(nn.Module):
@@ -86,29 +90,47 @@ class Level(nn.Module):
 
     def __init__(self, width: int, latent: int, side: Side, gain: float) -> None:
         super().__init__()
-        middle = slim(width)
-        self.shape = (latent, *side)
-        self.prior = Bottleneck(width, 2 * latent + width, middle, side, 0)
-        self.posterior = Bottleneck(2 * width, 2 * latent, middle, side, 0)
-        self.enter = scaled(nn.Conv2d(latent, width, 1), gain)
-        self.after = Bottleneck(width, width, middle, side, gain)
+        self.latent = latent
+        self.prior = bottleneck(width, slim(width), 2 * latent + width, side, 0)
+        self.posterior = bottleneck(2 * width, slim(width), 2 * latent, side, 0)
+        self.enter = conv(latent, width, gain=gain)
+        self.after = Residual(width, side, gain)
 
-    def forward(self, h: Tensor, noise: Tensor, seen: Tensor | None) -> tuple[Tensor, Posterior | None, Tensor]:
-        """The next h, the posterior of e and e itself: `noise` where nothing is seen, else drawn with it."""
+    def forward(self, h: Tensor, noise: Tensor, seen: Tensor | None) -> tuple[Tensor, Drawn]:
+        """The next h, and e drawn with `noise` from its posterior, which is N(0, I) where nothing is seen."""
         answer = self.prior(h)
-        p = posterior_of(answer[:, : 2 * self.shape[0]].to(noise.dtype))
-        q = None
+        p = posterior_of(answer[:, : 2 * self.latent].to(noise.dtype))
+        q = Posterior(torch.zeros_like(noise), torch.zeros_like(noise))
         if seen is not None:
             q = relative(posterior_of(self.posterior(torch.cat([h, seen], 1)).to(noise.dtype)), p)
-        e = noise if q is None else q.at(noise)
-        h = h + answer[:, 2 * self.shape[0] :] + self.enter(p.at(e))
-        return h + self.after(h), q, e
+        e = q.at(noise)
+        h = h + answer[:, 2 * self.latent :] + self.enter(p.at(e))
+        return self.after(h), Drawn(q, e)
+
+
+class Stage(nn.Module):
+    """The levels at one side: what comes from the side below it is repeated, and a learned start is added."""
+
+    def __init__(self, side: Side, levels: int, width: int, latent: int, gain: float) -> None:
+        super().__init__()
+        self.side = side
+        self.start = nn.Parameter(torch.zeros(width, *(side if math.prod(side) <= PLACED else (1, 1))))
+        self.levels = nn.ModuleList(Level(width, latent, side, gain) for _ in range(levels))
+
+    def forward(self, h: Tensor, noise: Iterator[Tensor], seen: Tensor | None) -> tuple[Tensor, list[Drawn]]:
+        h = (resized(h, self.side) + self.start).contiguous(memory_format=torch.channels_last)
+        drawn = []
+        for level in self.levels:
+            h, found = level(h, next(noise), seen)
+            drawn.append(found)
+        return h, drawn
 
 
 class TopDown(nn.Module):
     """Noise of all levels, from the smallest side to the image's, to the answers (B, answers, H, W).
 
-    `levels` counts the levels at each of `sides`, which are those of `BottomUp`, the image's first.
+    `levels` counts the levels at each of `sides`, which are those of `BottomUp`, the image's first. `shapes` are
+    the latents of each level, (Z, h, w), in the order in which they are drawn.
     """
 
     def __init__(
@@ -116,38 +138,25 @@ class TopDown(nn.Module):
     ) -> None:
         super().__init__()
         gain = 1 / math.sqrt(sum(levels))
-        self.sides = list(sides)[::-1]
+        down = list(zip(sides, levels, strict=True))[::-1]
+        self.shapes = [(latent, *side) for side, count in down for _ in range(count)]
         self.told = nn.Parameter(torch.zeros(classes, width))
-        self.starts = nn.ParameterList(
-            torch.zeros(width, *(side if math.prod(side) <= PLACED else (1, 1))) for side in self.sides
-        )
-        self.stages = nn.ModuleList(
-            nn.ModuleList(Level(width, latent, side, gain) for _ in range(count))
-            for side, count in zip(self.sides, list(levels)[::-1], strict=True)
-        )
+        self.stages = nn.ModuleList(Stage(side, count, width, latent, gain) for side, count in down)
         self.leave = nn.Conv2d(width, answers, 1)
-
-    @property
-    def shapes(self) -> list[tuple[int, int, int]]:
-        """The latents of each level, (Z, h, w), in the order in which they are drawn."""
-        return [level.shape for stage in self.stages for level in stage]  # type: ignore[union-attr]
 
     def forward(
         self, noise: Sequence[Tensor], rows: Tensor, seen: Sequence[Tensor] | None = None
-    ) -> tuple[Tensor, list[Posterior], list[Tensor]]:
-        """The answers, and for each level the posterior of e and e itself; `seen` is what `BottomUp` says.
+    ) -> tuple[Tensor, list[Drawn]]:
+        """The answers, and what was drawn at each level; `seen` is what `BottomUp` says.
 
-        Where nothing is seen the latents are the noise, and there are no posteriors.
+        Where nothing is seen the posterior is the prior, and the latents are the noise.
         """
         h, left = (rows @ self.told)[:, :, None, None], iter(noise)
-        posteriors, latents = [], []
-        for step, (side, start, stage) in enumerate(zip(self.sides, self.starts, self.stages, strict=True), 1):
-            h = (resized(h, side) + start).contiguous(memory_format=torch.channels_last)
-            for level in stage:
-                h, q, e = level(h, next(left), None if seen is None else seen[-step])
-                posteriors += [] if q is None else [q]
-                latents.append(e)
-        return self.leave(h), posteriors, latents
+        drawn: list[Drawn] = []
+        for step, stage in enumerate(self.stages, 1):
+            h, found = stage(h, left, None if seen is None else seen[-step])
+            drawn += found
+        return self.leave(h), drawn
 
 
 def relative(q: Posterior, p: Posterior) -> Posterior:
@@ -161,9 +170,13 @@ def slim(width: int) -> int:
 
 
 @torch.no_grad()
-def scaled(layer: nn.Conv2d, gain: float) -> nn.Conv2d:
-    """The layer with its first weights multiplied by `gain`, and no offset."""
-    layer.weight.mul_(gain)
-    if layer.bias is not None:
-        layer.bias.zero_()
+def conv(inside: int, outside: int, kernel: Side = (1, 1), gain: float = 1.0) -> nn.Conv2d:
+    """A convolution at one size whose first weights keep the variance (He et al. 2015), times `gain`; offsets 0.
+
+    PyTorch's own first weights let it fall sixfold a layer: after three, the last hears next to nothing, and a
+    short training is over before it does.
+    """
+    layer = nn.Conv2d(inside, outside, kernel, padding=(kernel[0] // 2, kernel[1] // 2))
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu").mul_(gain)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
