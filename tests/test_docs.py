@@ -170,7 +170,7 @@ def test_the_recipe_table_is_the_catalogue() -> None:
     assert not missing, "docs/training.md lacks these rows:\n" + "\n".join(missing)
     for key in schema.Top.model_fields:
         assert f"| `{key}` |" in text
-    for part in (schema.Averaging, schema.Augment):
+    for part in (schema.Averaging, schema.Augment, schema.Stop):
         assert all(f"`{key}`" in text for key in part.model_fields)
 
 

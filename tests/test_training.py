@@ -317,6 +317,23 @@ def test_held_out_loss_is_logged_and_moves_nothing(train_tiny: Make) -> None:
     assert [line["seen"] for line in lines if "critic/held_out" in line] == [500 * BATCH]
 
 
+def test_a_run_stops_where_held_out_images_fare_no_better(train_tiny: Make) -> None:
+    """With a rate of 0 nothing improves after the first measurement, at step 500."""
+    still = ("optimisers.bound.rate=1.0e-30",)
+    stop = ("stop.watch=bound/bound", f"stop.patience={BATCH * 100}")
+    first = train_tiny("vae", 2000, changes=(*still, *stop))
+    assert first.seen == BATCH * 600
+    again = train_tiny("vae", 2000, changes=(*still, *stop))
+    assert again.seen == first.seen
+    on = train_tiny("vae", 620, changes=(*still, "stop=null"))
+    assert on.seen == BATCH * 620
+
+
+def test_a_number_to_watch_that_is_none_is_named(train_tiny: Make) -> None:
+    with pytest.raises(UsageError, match=r"stop\.watch"):
+        train_tiny("vae", 1, changes=("stop.watch=bond/bound", "stop.patience=1"))
+
+
 def test_tensorboard_gets_the_same_numbers(train_tiny: Make) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -24,6 +24,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 __version__ = "0.1.0"
 
 _HOMES = {
+    "anomalies": "triptych.commands.anomalies",
+    "attribute": "triptych.commands.attribute",
     "compare": "triptych.commands.compare",
     "directions": "triptych.commands.directions",
     "doctor": "triptych.commands.doctor",
@@ -32,10 +34,15 @@ _HOMES = {
     "interpolate": "triptych.commands.interpolate",
     "invert": "triptych.commands.invert",
     "models": "triptych.commands.models",
+    "neighbours": "triptych.commands.neighbours",
     "pack": "triptych.commands.pack",
     "privacy": "triptych.commands.privacy",
+    "probe": "triptych.commands.probe",
+    "reconstruct": "triptych.commands.reconstruct",
     "sample": "triptych.commands.sample",
+    "score": "triptych.commands.score",
     "train": "triptych.commands.train",
+    "traverse": "triptych.commands.traverse",
     "generate": "triptych.sampling",
     "load": "triptych.store",
     "open_data": "triptych.data",

@@ -26,7 +26,14 @@ COMMANDS = {  # the order of the help text is the order of use
     "train": "train a model on images; the same line again resumes",
     "sample": "new images from a trained model",
     "encode": "the features of images, from a model that encodes",
-    "interpolate": "a walk through the images of some seeds, as a film or a strip",
+    "probe": "how much of the class a model's features hold, beside pixels and PCA",
+    "neighbours": "the images of a data set that a model finds most like yours",
+    "attribute": "images made more like a class, along a model's latents",
+    "reconstruct": "images encoded and decoded again, with what is lost",
+    "score": "how probable a model finds each image",
+    "anomalies": "which images a model finds strange, as a page",
+    "traverse": "what each latent does, ordered by what it spends",
+    "interpolate": "a walk through the images of some seeds or between photographs",
     "invert": "real images as styles of a model",
     "directions": "what a model's styles mean, found without labels",
     "evaluate": "score generated images, whoever made them, against real ones",
@@ -127,7 +134,9 @@ def add_flag(parser: argparse.ArgumentParser, parameter: inspect.Parameter, flag
     about: dict[str, Any] = {"help": (flag.help + shown).replace("%", "%%")}
     if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
         about["metavar"] = flag.metavar or parameter.name.upper()
-        if not required:
+        if flag.several:
+            about["nargs"] = "+"
+        elif not required:
             about |= {"nargs": "?", "default": parameter.default}
         parser.add_argument(parameter.name, **about)
         return
@@ -139,6 +148,7 @@ def add_flag(parser: argparse.ArgumentParser, parameter: inspect.Parameter, flag
         about |= {"action": "append", "metavar": flag.metavar, "default": []}
     else:
         about["metavar"] = flag.metavar or names[0].lstrip("-").upper()
+        about |= {"nargs": "+"} if flag.several else {}
     parser.add_argument(*names, **about)
 
 

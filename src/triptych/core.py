@@ -25,6 +25,7 @@ Shape = tuple[int, int, int]  # channels, height, width
 Given = Mapping[str, Tensor]  # what is known of each image: {} or {"labels": (B,) int64}
 Stats = Mapping[str, Tensor]  # numbers to log: detached scalars
 NOTHING: Given = MappingProxyType({})
+ACTIVE = 0.01  # variance of a latent's mean over images from which it is in use (Burda et al. 2015, section 5.2)
 
 
 class Batch(NamedTuple):
@@ -86,6 +87,24 @@ class Scores(Protocol):
 
     def log_likelihood(self, x: Tensor, draw: Draw, given: Given = NOTHING) -> Likelihood:
         """Log-probability of uint8 images given as x in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class Spends(Protocol):
+    """A model that also says what each latent costs: the price of knowing the image, KL(q(z | x) || p(z))."""
+
+    def spent(self, x: Tensor, given: Given = NOTHING) -> Tensor:
+        """Nats that each latent spends on each image, (B, *latent_shape)."""
+        ...
+
+
+@runtime_checkable
+class HasPrior(Protocol):
+    """A model that draws its latents from a prior of its own, and not from N(0, I)."""
+
+    def drawn(self, draw: Draw, temperature: float = 1.0) -> Tensor:
+        """Those of which `sample` makes its images, (B, *latent_shape), one for each generator of `draw`."""
         ...
 
 

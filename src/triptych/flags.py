@@ -16,3 +16,4 @@ class Flag(NamedTuple):
     names: tuple[str, ...] = ()  # instead of --parameter-name
     metavar: str | None = None
     many: bool = False  # may be given several times; arrives as a list
+    several: bool = False  # takes one word or more; arrives as a list

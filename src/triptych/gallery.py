@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from triptych.core import Batch
 from triptych.errors import ResourceError, UsageError
 from triptych.pixels import grid, write_png
+from triptych.words import join
 
 MOST_IN_GRID = 10_000
 
@@ -39,6 +42,13 @@ def sink(path: Path, images: int, first_seed: int) -> Sink:
     if ending not in (".png", ".npz"):
         raise UsageError(f"-o {path}: give a name that ends in .png (a grid) or .npz (an array), or a folder's name.")
     return (Grid if ending == ".png" else Array)(path)
+
+
+def picture(out: str) -> Path:
+    """The path of one picture; raises a `UsageError` where its name does not end in .png."""
+    if Path(out).suffix.lower() != ".png":
+        raise UsageError(f"-o {out}: it is a picture; give a name that ends in .png.")
+    return Path(out)
 
 
 class Folder:
@@ -100,8 +110,35 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     os.replace(aside, path)
 
 
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Rows under their columns to a CSV file in UTF-8; written aside, then renamed."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+    os.replace(aside, path)
+
+
+def place_for(out: str, *endings: str) -> Path:
+    """The file that -o names, after its ending was found right and its folder made; raises before any work else."""
+    path = Path(out)
+    if path.suffix.lower() not in endings:
+        raise UsageError(f"-o {out}: give a name that ends in {join(endings, 'or')}.")
+    if path.is_dir():
+        raise UsageError(f"-o {out} is a folder; give a file's name.")
+    _folder(path.parent)
+    return path
+
+
+def folder_for(out: str) -> Path:
+    """The folder that -o names, made where it was not there; raises where it cannot be."""
+    _folder(Path(out))
+    return Path(out)
+
+
 def _folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ResourceError(f"{path} cannot be made ({error}); give another -o.") from error

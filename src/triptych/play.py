@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from triptych.run import Budget, Run
 from triptych.sampling import generate
 from triptych.scoring import TIMES, Scorer
 from triptych.screen import Line
-from triptych.training.holdout import Holdout
+from triptych.training.holdout import Holdout, tired
 from triptych.training.interrupt import Stopped, Wish, listening
 from triptych.training.logbook import Logbook
 from triptych.training.loop import train
@@ -115,6 +116,10 @@ def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any
     state = run.state
     logbook = Logbook(run.folder / "metrics.jsonl", state, writers=writers)
     chores = Chores(run, logbook, habits.show_every, habits.save_every)
+    stop = run.tree["stop"] or {"watch": "", "patience": sys.maxsize}
+    if tired(state, stop["patience"]):
+        run.screen.say(f"{run.folder} is finished: {_tired(run)}")
+        return chores
     if budget.spent(state):
         run.screen.say(
             f"{run.folder} is finished: {state.seen:,} images in {clock(state.seconds)} of training. "
@@ -129,8 +134,8 @@ def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any
             run.turns,
             run.stream,
             state,
-            lambda state: budget.spent(state) or wish.number is not None,
-            [Holdout(run.cast, run.turns, run.splits.validation, run.device, logbook.note), logbook,
+            lambda state: budget.spent(state) or wish.number is not None or tired(state, stop["patience"]),
+            [Holdout(run.cast, run.turns, run.splits.validation, run.device, logbook.note, stop["watch"]), logbook,
              *([scorer] if scorer else []), chores.report_to(line, budget, scorer), chores],
             logbook.note,
             lambda: devices.autocast(run.device),
@@ -139,7 +144,18 @@ def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any
         if wish.number is None:  # nobody waits for a picture
             chores.show(state)
     _stop_if_asked(run, wish)
+    if tired(state, stop["patience"]):
+        run.screen.say(f"Stopped early: {_tired(run)}")
     return chores
+
+
+def _tired(run: Run) -> str:
+    """Why a run stopped before its budget was spent."""
+    stop, state = run.tree["stop"], run.state
+    return (
+        f"{stop['watch']} on held-out images has not fallen for {stop['patience']:,} images, and was lowest "
+        f"after {state.best_seen:,}. Training on would learn by heart; --set stop=null goes on all the same."
+    )
 
 
 def _scorer(run: Run, logbook: Logbook, budget: Budget, scores: int | None) -> Scorer:

@@ -39,6 +39,19 @@ def decimal(value: float | str, name: str, low: float, high: float) -> float:
     return found
 
 
+def share(value: float | str, name: str) -> float:
+    """A part of a whole above 0 and below 1: 0.01 or "1%"."""
+    text = str(value).strip()
+    scale = 100 if text.endswith("%") else 1
+    try:
+        found = float(text.removesuffix("%")) / scale
+    except ValueError:
+        found = math.nan
+    if not 0 < found < 1:
+        raise UsageError(f"{name} is {value!r}: give a share above 0 and below 1, such as 0.01 or 1%.")
+    return found
+
+
 def whole_numbers(value: int | str | Iterable[int], name: str, most: int = 10_000) -> list[int]:
     """Whole numbers from zero on: "1,2,3", "0-7" (both ends count), "5,8-10", 4, or a list of numbers.
 

@@ -19,13 +19,13 @@ from torch import nn
 from triptych import chance, devices, recipe, schema, store
 from triptych.core import Turn
 from triptych.data import NAMED, Splits, Stream, open_data
-from triptych.errors import ResourceError, UsageError
+from triptych.errors import ResourceError, UsageError, nearest
 from triptych.quantities import count, operations, seconds
 from triptych.screen import Screen
 from triptych.training.ema import Ema
 from triptych.training.state import Cast, State
 
-BUDGET_KEYS = {"images"}  # may differ between two starts of one run
+BUDGET_KEYS = {"images", "stop"}  # may differ between two starts of one run
 
 
 class Budget(NamedTuple):
@@ -172,6 +172,9 @@ def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.devi
         for name, node in tree["optimisers"].items()
     }
     ema = Ema(model, **tree["ema"]) if tree["ema"] else None
+    watched = tree["stop"]["watch"].partition("/")[0] if tree["stop"] else turns[0].name
+    if watched not in moves:
+        raise UsageError(f"stop.watch: there is no turn {watched!r}; {nearest(watched, moves)}")
     cast = Cast(model, objective, optimisers, ema)
     stream = Stream(splits.train, seed, tree["batch"], device, **tree["augment"])
     return Run(folder, tree, cast, turns, splits, stream, State(seed), device, screen)

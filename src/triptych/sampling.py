@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from triptych.chance import Draw, generator
-from triptych.core import NOTHING, Batch, Given, Model
+from triptych.core import NOTHING, Batch, Given, HasPrior, Model
 from triptych.devices import threads_for
 from triptych.errors import UsageError, nearest
 from triptych.pixels import to_uint8
@@ -35,15 +36,27 @@ def generate(
 @contextmanager
 def at_rest(model: Model) -> Iterator[torch.device]:
     """Gives the model's device; inside, the model is in eval mode, on the threads that suit its images."""
-    parameter = next(model.parameters(), None)
+    with still(model, model.image_shape[1:]) as device:
+        yield device
+
+
+def latents(model: Model, draw: Draw) -> Tensor:
+    """The latents (B, *latent_shape) of which the model makes the images of these seeds."""
+    return model.drawn(draw) if isinstance(model, HasPrior) else draw.normal(*model.latent_shape)
+
+
+@contextmanager
+def still(net: nn.Module, sides: Sequence[int]) -> Iterator[torch.device]:
+    """The same for any network that is to see images with these sides (H, W)."""
+    parameter = next(net.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    was_training = model.training
-    model.eval()
+    was_training = net.training
+    net.eval()
     try:
-        with threads_for(model.image_shape[1:], device):
+        with threads_for(sides, device):
             yield device
     finally:
-        model.train(was_training)
+        net.train(was_training)
 
 
 def _batches(model: Model, seeds: list[int], given: Given, size: int, how: dict[str, Any]) -> Iterator[Batch]:
@@ -55,9 +68,15 @@ def _batches(model: Model, seeds: list[int], given: Given, size: int, how: dict[
         yield Batch(to_uint8(x).cpu(), part)
 
 
+def choices(model: Model) -> dict[str, Any]:
+    """What the model's `sample` may be told besides what to draw and of which class, with what it takes untold."""
+    known = inspect.signature(model.sample).parameters
+    return {name: one.default for name, one in known.items() if name not in ("draw", "given")}
+
+
 def accepts(model: Model, how: dict[str, Any]) -> None:
     """Raise a `UsageError` where the model's `sample` does not know a word of `how`."""
-    known = [name for name in inspect.signature(model.sample).parameters if name not in ("draw", "given")]
+    known = list(choices(model))
     for name in how:
         if name not in known:
             others = nearest(name, known) if known else "it has no choices."

@@ -39,6 +39,14 @@ class Augment(BaseModel):
     shift: int = Field(0, ge=0)
 
 
+class Stop(BaseModel):
+    """Early stopping, see `training/holdout.py`: a number on held-out images, TURN/NAME, and a patience."""
+
+    model_config = _STRICT
+    watch: str
+    patience: PositiveInt
+
+
 class Top(BaseModel):
     """The keys of a recipe."""
 
@@ -51,6 +59,7 @@ class Top(BaseModel):
     batch: int = Field(ge=1, le=65536)
     images: PositiveInt
     augment: Augment = Augment(flip=False, shift=0)
+    stop: Stop | None = None
 
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:

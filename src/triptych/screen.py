@@ -49,10 +49,17 @@ class Screen:
         """A plain table."""
         if self.quiet:
             return
-        from rich.table import Table
+        from rich.table import Column, Table
         from rich.text import Text
 
-        table = Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        table = Table(
+            Column(columns[0], no_wrap=True),
+            *columns[1:],
+            box=None,
+            pad_edge=False,
+            header_style="bold",
+            padding=(0, 2, 0, 0),
+        )
         for row in rows:
             table.add_row(*(Text(str(cell)) for cell in row))
         self.console.print(table)

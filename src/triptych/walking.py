@@ -16,9 +16,10 @@ from triptych.chance import Draw, generator
 from triptych.core import NOTHING, Given, Model, Styles
 from triptych.errors import UsageError, nearest
 from triptych.pixels import to_uint8
-from triptych.sampling import at_rest, check_labels, labels_for
+from triptych.sampling import at_rest, check_labels, labels_for, latents
 
 SPACES = ("style", "latent")
+PATHS = ("spherical", "linear")
 PARALLEL = 1e-6  # the sine below which two latents lie on one line
 DRAWN = 1024  # styles whose spread along a direction is its unit
 
@@ -47,37 +48,45 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 
 class Walk:
-    """The way through the images of `seeds`, (K,) or more.
+    """The way through K keys: the images of seeds, or of latents (K, *latent_shape).
 
-    In style space, the default for a model with styles, lines of styles; in latent space arcs of latents,
-    where each image has the class of its nearer key. `given` may hold labels (K,); without them the seeds
-    draw the classes, as sampling does. `truncation` pulls styles towards the centre. Raises a `UsageError`
-    for fewer than two seeds, and for a space, labels or a truncation that the model does not have.
+    In style space, the default for a model with styles, lines of styles; in latent space arcs of latents or,
+    on a `path` that is "linear", lines, where each image has the class of its nearer key. `given` may hold
+    labels (K,); without them seeds draw the classes, as sampling does. `truncation` pulls styles towards the
+    centre. Raises a `UsageError` for fewer than two keys, and for a space, a path, labels or a truncation that
+    the model does not have.
     """
 
     def __init__(
         self,
         model: Model,
-        seeds: Sequence[int],
+        keys: Sequence[int] | Tensor,
         given: Given = NOTHING,
         space: str | None = None,
         truncation: float = 1.0,
+        path: str | None = None,
     ) -> None:
         self.model, self.truncation = model, truncation
         self.space = space or ("style" if isinstance(model, Styles) else "latent")
-        if len(seeds) < 2:
-            raise UsageError("A walk needs two seeds or more: give --seeds such as 1,2,3 or 0-7.")
+        self.path = path or ("linear" if self.space == "style" else "spherical")
+        if len(keys) < 2:
+            raise UsageError("A walk needs two images or more: give --seeds such as 0-7, or two files to --between.")
+        if self.path not in PATHS:
+            raise UsageError(f"There is no path {path!r}; {nearest(self.path, PATHS)}")
+        if (self.space, self.path) == ("style", "spherical"):
+            raise UsageError("Styles are walked along lines: leave --path out, or give --space latent.")
         if self.space not in SPACES:
             raise UsageError(f"There is no space {space!r} to walk in; {nearest(self.space, SPACES)}")
         if not isinstance(model, Styles) and (self.space == "style" or truncation != 1):
             raise UsageError("This model has no styles: walk with --space latent, and without --truncation.")
         if not 0 <= truncation <= 1:
             raise UsageError(f"The truncation is {truncation}: give a number from 0 (the average image) to 1 (none).")
-        given = given or labels_for(list(seeds), model.classes)
-        check_labels(given, len(seeds), model.classes)
+        if not isinstance(keys, Tensor):
+            given = given or labels_for(list(keys), model.classes)
+        check_labels(given, len(keys), model.classes)
         with at_rest(model) as device, torch.no_grad():
             self._given = {name: value.to(device) for name, value in given.items()}
-            z = Draw(seeds, device).normal(*model.latent_shape)
+            z = keys.to(device) if isinstance(keys, Tensor) else latents(model, Draw(keys, device))
             self._keys = self._style(z, self._given) if self.space == "style" else z
 
     def frames(self, steps: int, loop: bool = False, batch: int = 64) -> Iterator[Tensor]:
@@ -107,7 +116,8 @@ class Walk:
         there = (here + 1) % len(self._keys)
         if self.space == "style":
             return self._styled().paint(lerp(self._keys[here], self._keys[there], t))
-        z = slerp(self._keys[here], self._keys[there], t)
+        mixed = slerp if self.path == "spherical" else lerp
+        z = mixed(self._keys[here], self._keys[there], t)
         nearer = torch.where(t.to(here.device) < 0.5, here, there)
         given = {name: value[nearer] for name, value in self._given.items()}
         return self._styled().paint(self._style(z, given)) if self.truncation != 1 else self.model.decode(z, given)

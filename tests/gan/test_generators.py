@@ -15,7 +15,7 @@ from triptych.errors import UsageError
 from triptych.gan.dcgan import dcgan, dcgan_critic
 from triptych.gan.mlp import mlp_critic, mlp_gan
 from triptych.gan.model import Generator
-from triptych.gan.r3gan import Block, r3gan, r3gan_critic
+from triptych.gan.r3gan import Block, Stage, r3gan, r3gan_critic
 from triptych.gan.resnet import Attention, resnet, resnet_critic
 
 Pair = tuple[Generator, nn.Module]
@@ -268,3 +268,16 @@ def test_where_a_style_enters(name: str) -> None:
 def test_values_that_make_no_network_are_refused(make: Callable[[], nn.Module], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         make()
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 13, 37), (4, 33, 31), (2, 8, 64)], ids=str)
+def test_strided_ends_leave_no_block_at_the_full_sides(shape: tuple[int, int, int]) -> None:
+    sizes = {"width": 8, "blocks": 1, "core": 2, "strided": True}
+    torch.manual_seed(0)
+    painter, critic = r3gan(shape, 0, latent=4, **sizes), r3gan_critic(shape, 0, **sizes)
+    images = painter.decode(torch.randn(3, 4))
+    assert images.shape == (3, *shape)
+    assert critic(images).shape == (3,)
+    for net in (painter, critic):
+        assert all(part.side != shape[1:] for part in net.modules() if isinstance(part, Stage))
+    assert 0.3 < float(images.detach().std()) < 3

@@ -32,7 +32,7 @@ class Affine(nn.Module):
         self.mean = nn.Linear(pixels, latent)
         self.log_variance = nn.Parameter(torch.zeros(latent))
 
-    def forward(self, x: Tensor, rows: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         mean = self.mean(x.flatten(1))
         return torch.cat([mean, self.log_variance.expand_as(mean)], dim=1)
 

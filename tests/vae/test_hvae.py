@@ -238,8 +238,9 @@ def test_classes_are_heard() -> None:
     assert model.decoder.told.grad is not None
     assert model.decoder.told.grad[0].any()
     assert not model.decoder.told.grad[1].any()
+    torch.testing.assert_close(model.encode(x), model.encode(x, {"labels": torch.tensor([-1, -1])}))
     with pytest.raises(UsageError, match="labels"):
-        model.encode(x)
+        model.sample(Draw([0]))
     with pytest.raises(UsageError, match="conditional"):
         tiny(conditional=True)
 

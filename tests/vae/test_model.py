@@ -13,11 +13,12 @@ from triptych.chance import Draw
 from triptych.core import Batch, Shape, abilities
 from triptych.errors import UsageError
 from triptych.pixels import to_float
+from triptych.vae.autoencoder import autoencoder_kl
 from triptych.vae.densities import STEP
-from triptych.vae.likelihood import gaussian, logistic
+from triptych.vae.likelihood import gaussian, laplace, logistic
 from triptych.vae.model import Vae, vae
 from triptych.vae.objective import Elbo
-from triptych.vae.prior import normal
+from triptych.vae.prior import gaussians, normal
 
 SHAPES = [(1, 8, 8), (3, 13, 37), (2, 16, 16), (3, 32, 32), (4, 72, 24), (3, 128, 128)]
 SMALL: Shape = (1, 8, 8)
@@ -129,7 +130,7 @@ def test_the_scale_never_falls_below_half_a_step() -> None:
 
 def test_the_scale_learns_how_far_off_the_decoder_is() -> None:
     model, x = tiny(SMALL), images(64, SMALL)
-    torch.nn.init.zeros_(model.decoder.after[-1].layers[-1].weight)  # the decoder says 0 for every pixel
+    torch.nn.init.zeros_(model.decoder.net[-1].layers[-1].weight)  # the decoder says 0 for every pixel
     (turn,) = Elbo().turns(model)
     optimiser = torch.optim.Adam([model.noise.log_scale], 0.1)
     for step in range(60):
@@ -142,7 +143,7 @@ def test_the_scale_learns_how_far_off_the_decoder_is() -> None:
 
 def test_a_posterior_far_out_stays_finite() -> None:
     model = tiny(SMALL)
-    torch.nn.init.constant_(model.encoder.after[-1].bias, 1e4)
+    torch.nn.init.constant_(model.encoder[-1].bias, 1e4)
     losses, stats = Elbo().turns(model)[0].loss(Batch(images(2, SMALL)), 0)
     assert torch.isfinite(losses).all()
     assert torch.isfinite(stats["kl"])
@@ -169,3 +170,72 @@ def test_wrong_sizes_are_named(values: dict[str, float]) -> None:
 def test_no_samples_are_no_bound() -> None:
     with pytest.raises(UsageError, match="samples"):
         tiny(SMALL).log_likelihood(images(1, SMALL), Draw([0]), samples=0)
+
+
+@torch.no_grad()
+def test_a_conditional_model_is_told_the_class() -> None:
+    model = tiny(SMALL, classes=3, conditional=True)
+    x = images(3, SMALL)
+    labels = {"labels": torch.tensor([0, 1, 2])}
+    again = {"labels": torch.tensor([0, 1, 0])}
+    assert "conditional" in abilities(model)
+    same, other = model.decode(torch.zeros(3, 5), labels), model.decode(torch.zeros(3, 5), again)
+    torch.testing.assert_close(same[:2], other[:2])
+    assert not torch.equal(same[2], other[2])
+    torch.testing.assert_close(model.encode(x, labels), model.encode(x))  # the image says what it is
+    assert model.sample(Draw([1, 2, 3]), labels).shape == x.shape
+    with pytest.raises(UsageError, match="labels"):
+        model.decode(torch.zeros(3, 5))
+    with pytest.raises(UsageError, match="no classes"):
+        tiny(SMALL, conditional=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (4, 33, 31)], ids=str)
+def test_residual_ladders_learn_too(shape: Shape) -> None:
+    model = tiny(shape, blocks=1)
+    history = fit(model, images(4, shape), 8, 3e-3)
+    assert history[-1] < history[0]
+
+
+@torch.no_grad()
+def test_images_come_from_the_fitted_prior_and_are_scored_by_it() -> None:
+    model = tiny(SMALL, fitted=gaussians(2))
+    assert model.fitted is not None
+    model.fitted.mean.fill_(3.0)
+    model.fitted.log_diagonal.fill_(5.0)  # narrow: every draw is near 3
+    torch.testing.assert_close(model.sample(Draw([4])), model.decode(torch.full((1, 5), 3.0)), rtol=0, atol=0.05)
+    x, seeds = images(2, SMALL), [0, 1]
+    with_it = model.log_likelihood(x, Draw(seeds), samples=2).nats
+    model.fitted = None
+    assert (with_it < model.log_likelihood(x, Draw(seeds), samples=2).nats).all()  # a prior far off costs
+
+
+@torch.no_grad()
+def test_a_draw_of_pixels_scatters_around_the_mean() -> None:
+    model, seeds = tiny(SMALL), list(range(400))
+    torch.nn.init.constant_(model.noise.log_scale, math.log(0.05))
+    apart = model.sample(Draw(seeds), pixels="draw") - model.sample(Draw(seeds))
+    assert float(apart.std()) == pytest.approx(0.05 + STEP / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("wish", [{"temperature": 0.0}, {"temperature": 2.5}, {"pixels": "median"}])
+def test_wishes_of_a_sample_that_mean_nothing_are_named(wish: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wish))):
+        tiny(SMALL).sample(Draw([0]), **wish)
+
+
+@pytest.mark.parametrize(("shape", "latent"), [((3, 32, 48), (4, 8, 12)), ((4, 33, 31), (4, 8, 7))], ids=str)
+@torch.no_grad()
+def test_a_kl_auto_encoder_has_an_image_for_a_latent(shape: Shape, latent: tuple[int, int, int]) -> None:
+    model = autoencoder_kl(shape, laplace(shape), width=8)
+    x = images(2, shape)
+    assert model.latent_shape == latent
+    assert model.encode(x).shape == (2, *latent)
+    assert model.reconstruct(x).shape == x.shape
+    assert torch.isfinite(model.log_likelihood(x, Draw([0, 1]), samples=2).nats).all()
+
+
+@pytest.mark.parametrize("wrong", [{"reduction": 3}, {"latent": 0}, {"reduction": 16}])
+def test_a_latent_that_cannot_be_is_named(wrong: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match=r"reduction|latent"):
+        autoencoder_kl((1, 8, 8), laplace((1, 8, 8)), **wrong)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
-from triptych.errors import UsageError
 from triptych.flags import Flag
 from triptych.screen import SCREEN, Screen
 
@@ -33,21 +32,18 @@ def directions(
     screen: Screen = SCREEN,
 ) -> Directed:
     """Move images of RUN along the directions of a style that its first layers answer most."""
-    from pathlib import Path
-
     import torch
 
     from triptych import quantities
     from triptych.devices import pick
+    from triptych.gallery import picture
     from triptych.inversion import styled
     from triptych.pixels import grid, write_png
     from triptych.sampling import named
     from triptych.store import load
     from triptych.walking import along
 
-    path, through = Path(out), quantities.whole_numbers(seeds, "--seeds", 100)
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"-o {path}: the strip is a picture; give a name that ends in .png.")
+    path, through = picture(out), quantities.whole_numbers(seeds, "--seeds", 100)
     wide, columns = quantities.decimal(reach, "--reach", 0, 100), quantities.count(steps, "--steps", 2, 99)
     number = quantities.count(count, "--count", 1, 100)
     model = load(run, pick(device))

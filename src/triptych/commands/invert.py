@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from triptych.errors import DataError
 from triptych.flags import Flag
 from triptych.screen import SCREEN, Line, Screen
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
-    from torch import Tensor
-
-    from triptych.core import Model, Source
 
 IN_PICTURE = 64  # images that inverted.png shows
 
@@ -54,6 +48,7 @@ def invert(
     from triptych import inversion, quantities
     from triptych.devices import pick
     from triptych.gallery import write_npz
+    from triptych.insight import asked, threefold
     from triptych.pixels import write_png
     from triptych.store import load
 
@@ -62,7 +57,7 @@ def invert(
     model = load(run, pick(device))
     inversion.styled(model)
     watch = inversion.sight(extractor, next(model.parameters()).device)
-    source, found, pairs = _source(images, model, screen), [], []
+    source, found, pairs = asked(model, images, screen.say), [], []
     with screen.progress("inverting", len(source)) as line:
         for start in range(0, len(source), size):
             real = source.read(range(start, min(start + size, len(source)))).images
@@ -72,7 +67,7 @@ def invert(
     real, made = (torch.cat(part)[:IN_PICTURE] for part in zip(*pairs, strict=True))
     nearness = torch.cat([one.psnr for one in found])
     styles, names = torch.cat([one.styles for one in found]).numpy(), np.asarray(source.names, dtype=np.str_)
-    write_png(_picture(real, made), Path(out) / "inverted.png")
+    write_png(threefold(real, made), Path(out) / "inverted.png")
     write_npz(Path(out) / "inverted.npz", {"styles": styles, "names": names, "psnr": nearness.numpy()})
     screen.say(f"Wrote {out}: {len(styles):,} images, PSNR {nearness.median():.1f} dB in the median.")
     return Found(styles, names, nearness.tolist(), min(one.steps for one in found), out)
@@ -80,45 +75,3 @@ def invert(
 
 def _note(line: Line, start: int, images: int, share: float) -> None:
     line(start + share * images)
-
-
-def _picture(real: Tensor, made: Tensor) -> Tensor:
-    """A row for each image: the original, what the model makes of it, and the difference."""
-    import torch
-
-    from triptych.pixels import grid, has_alpha
-
-    difference = (real.int() - made.int()).abs().to(torch.uint8)
-    if has_alpha(real.shape[1]):
-        difference[:, -1] = 255
-    return grid(torch.stack([real, made, difference], 1).flatten(0, 1), 3)
-
-
-def _source(where: str, model: Model, screen: Screen) -> Source:
-    """The images at the size and with the channels of the model."""
-    import zipfile
-    from pathlib import Path
-
-    from triptych.data import open_data
-
-    channels, height, width = model.image_shape
-    fit, path = model.recipe["data"]["fit"], Path(where)
-    if path.is_file() and path.suffix.lower() != ".npz" and not zipfile.is_zipfile(path):
-        return _single(path, model.image_shape, fit)
-    return open_data(where, size=(height, width), channels=channels, fit=fit, note=screen.say).everything
-
-
-def _single(path: Path, shape: tuple[int, int, int], fit: str) -> Source:
-    """One image file."""
-    import numpy as np
-
-    from triptych.data.arrays import ArraySource
-    from triptych.data.decode import Refused, decode
-    from triptych.data.fit import fit_to, to_channels
-
-    try:
-        pixels = decode(path.read_bytes()).pixels
-    except Refused as reason:
-        raise DataError(f"{path} is not used: {reason}; give another image.") from reason
-    pixels = to_channels(fit_to(pixels, shape[1:], fit)[0], shape[0])
-    return ArraySource(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]), names=[path.name])

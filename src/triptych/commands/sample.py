@@ -8,6 +8,7 @@ from triptych.flags import Flag
 from triptych.screen import SCREEN, Screen
 
 MOST = 10_000_000
+PIXELS = ("mean", "draw")
 
 
 class Sampled(NamedTuple):
@@ -18,6 +19,7 @@ class Sampled(NamedTuple):
     image_shape: tuple[int, int, int]
     first_seed: int
     seconds: float
+    how: dict[str, Any]  # the model's choices as they were made
 
 
 def sample(
@@ -35,6 +37,12 @@ def sample(
     truncation: Annotated[
         float | str | None, Flag("0 to 1: towards the average image, for models with styles", metavar="PSI")
     ] = None,
+    temperature: Annotated[
+        float | str | None, Flag("0.001 to 2: times the prior's deviation, for models with a prior", metavar="T")
+    ] = None,
+    pixels: Annotated[
+        str | None, Flag("mean or draw of the decoder, for models whose decoder gives a distribution", metavar="WAY")
+    ] = None,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
     screen: Screen = SCREEN,
 ) -> Sampled:
@@ -45,7 +53,7 @@ def sample(
     from triptych.devices import pick
     from triptych.gallery import sink
     from triptych.quantities import count, decimal
-    from triptych.sampling import generate, named
+    from triptych.sampling import choices, generate, named
     from triptych.store import load
 
     number, first = count(n, "-n", 1, MOST), count(seed, "--seed", 0)
@@ -53,6 +61,8 @@ def sample(
     how: dict[str, Any] = {} if sampler is None else {"sampler": sampler}
     how |= {} if steps is None else {"steps": count(steps, "--steps", 1, 1_000_000)}
     how |= {} if truncation is None else {"truncation": decimal(truncation, "--truncation", 0, 1)}
+    how |= {} if temperature is None else {"temperature": decimal(temperature, "--temperature", 0.001, 2)}
+    how |= {} if pixels is None else {"pixels": _way(pixels)}
     model = load(run, pick(device))
     given = named(labels, model.recipe["data"]["class_names"], number)
     made = generate(model, range(first, first + number), given, size, **how)
@@ -65,5 +75,15 @@ def sample(
             line(done)
         place.close()
     spent = time.perf_counter() - start
-    screen.say(f"Wrote {out}: {number:,} images in {spent:.1f} s.")
-    return Sampled(out, number, model.image_shape, first, round(spent, 3))
+    used = {name: value for name, value in (choices(model) | how).items() if value is not None}
+    words = ", ".join(f"{name} {value}" for name, value in used.items())
+    screen.say(f"Wrote {out}: {number:,} images in {spent:.1f} s{f' ({words})' if words else ''}.")
+    return Sampled(out, number, model.image_shape, first, round(spent, 3), used)
+
+
+def _way(pixels: str) -> str:
+    from triptych.errors import UsageError, nearest
+
+    if pixels not in PIXELS:
+        raise UsageError(f"--pixels is {pixels!r}: {nearest(pixels, PIXELS)}")
+    return pixels

@@ -20,7 +20,7 @@ from triptych.core import Shape
 from triptych.errors import UsageError
 from triptych.gan.critic import Critic
 from triptych.gan.model import Generator, check_latent, classes_of
-from triptych.nets.conv import Side, ladder, width_at
+from triptych.nets.conv import Side, growing, ladder, shrinking, width_at
 from triptych.nets.resample import resized
 
 SLOPE = 0.2  # of the leaky ReLU below zero
@@ -37,6 +37,7 @@ def r3gan(
     groups: int = 0,
     wide: int = 32,
     core: int = 4,
+    strided: bool = False,
     bounded: bool = False,
     conditional: bool = False,
 ) -> Generator:
@@ -44,12 +45,16 @@ def r3gan(
 
     `groups` 0: blocks of two plain 3x3 convolutions, fast everywhere; above: the paper's bottleneck, whose
     3x3 convolution is in so many groups (96 at width 768). Features are `width` where the longer side has
-    at most `wide` px, and half as many at each doubling beyond. `bounded` ends with tanh, which the paper does
-    not: black and white are then easy to reach, and a short training leaves no grey haze. `conditional` asks
-    for a class; raises a `UsageError` where the images have none, and for values that make no network.
+    at most `wide` px, and half as many at each doubling beyond. `strided`: the last step up is one transposed
+    convolution, as in DCGAN, and no block works at the full sides: a third of the cost, for small images and
+    short trainings. `bounded` ends with tanh, which the paper does not: black and white are then easy to
+    reach, and a short training leaves no grey haze. `conditional` asks for a class; raises a `UsageError`
+    where the images have none, and for values that make no network.
     """
     classes = classes_of(conditional, classes)
-    net = Painter(image_shape, check_latent(latent) + classes, Size(width, blocks, groups, wide, core), bounded)
+    net = Painter(
+        image_shape, check_latent(latent) + classes, Size(width, blocks, groups, wide, core, strided), bounded
+    )
     return Generator(net, image_shape, latent, classes)
 
 
@@ -61,10 +66,11 @@ def r3gan_critic(
     groups: int = 0,
     wide: int = 32,
     core: int = 4,
+    strided: bool = False,
     features: int = 128,
 ) -> Critic:
     """The generator's stages upside down, to `features` and logits (B,); with classes a projection of them."""
-    trunk = Trunk(image_shape, Size(width, blocks, groups, wide, core), features)
+    trunk = Trunk(image_shape, Size(width, blocks, groups, wide, core, strided), features)
     return Critic(trunk, features, classes)
 
 
@@ -76,6 +82,11 @@ class Size(NamedTuple):
     groups: int
     wide: int
     core: int
+    strided: bool
+
+    def sides(self, shape: Shape) -> list[Side]:
+        """Where blocks work, the largest sides first."""
+        return ladder(shape[1:], self.core)[self.strided :]
 
     def at(self, side: Side) -> int:
         """The features at these sides."""
@@ -87,14 +98,16 @@ class Painter(nn.Module):
 
     def __init__(self, image_shape: Shape, styles: int, size: Size, bounded: bool) -> None:
         super().__init__()
-        sides = ladder(image_shape[1:], size.core)[::-1]
+        sides = size.sides(image_shape)[::-1]
         widths = [size.at(side) for side in sides]
         self.basis = nn.Parameter(torch.randn(widths[0], *sides[0]))
         self.enter = dense(styles, widths[0], 1.0)
         self.stages = nn.ModuleList()
         for step, side in enumerate(sides):
             self.stages.append(Stage(widths[max(0, step - 1)], widths[step], side, size, len(sides)))
-        self.leave = conv(widths[-1], image_shape[0], 1, 1.0)
+        self.leave: nn.Module = conv(widths[-1], image_shape[0], 1, 1.0)
+        if size.strided:
+            self.leave = initialised(growing(widths[-1], image_shape[0], sides[-1], image_shape[1:]), widths[-1] * 4)
         self.squash = nn.Tanh() if bounded else nn.Identity()
 
     def forward(self, w: Tensor) -> Tensor:
@@ -114,9 +127,11 @@ class Trunk(nn.Module):
 
     def __init__(self, image_shape: Shape, size: Size, features: int) -> None:
         super().__init__()
-        sides = ladder(image_shape[1:], size.core)
+        sides = size.sides(image_shape)
         widths = [size.at(side) for side in sides]
-        self.enter = conv(image_shape[0], widths[0], 1, 1.0)
+        self.enter: nn.Module = conv(image_shape[0], widths[0], 1, 1.0)
+        if size.strided:
+            self.enter = initialised(shrinking(image_shape[0], widths[0], image_shape[1:], sides[0]), 16)
         self.stages = nn.ModuleList()
         for step in range(len(sides)):
             after = min(step + 1, len(sides) - 1)
@@ -179,6 +194,14 @@ def conv(inside: int, outside: int, kernel: int, gain: float, groups: int = 1, b
     """A convolution that keeps the sides, its weights N(0, gain^2 / fan in), offsets zero."""
     layer = nn.Conv2d(inside, outside, kernel, padding=kernel // 2, groups=groups, bias=bias)
     nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(inside // groups * kernel**2))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def initialised(layer: nn.Conv2d | nn.ConvTranspose2d, fan_in: int) -> nn.Module:
+    """Weights N(0, 1 / fan in), offsets zero."""
+    nn.init.normal_(layer.weight, 0.0, fan_in**-0.5)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer

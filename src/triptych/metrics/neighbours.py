@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage and authenticity: which images are near which, in features.
+"""Which images are near which, in features; precision, recall, density, coverage and authenticity.
 
 Notation: X (N, D) real, Y (M, D) generated, B_k(x) the ball around x that reaches to its k-th nearest
 other row of the same set. Distances are Euclidean, in float64 in blocks, so memory does not grow with N M;
@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from triptych.errors import DataError
 
+METRICS = ("euclidean", "cosine")
 CHUNK = 512  # rows of a block
 SAME = 1e-13  # a squared distance under this share of the rows' squared lengths is 0
 EDGE = 1 + 1e-9  # squared radii are this much longer, so that ties are inside
@@ -62,6 +64,19 @@ def nearest(x: Tensor, y: Tensor) -> Tensor:
     """(M,) int64: which row of X is nearest to each of Y."""
     x, y = _centred(x, y)
     return torch.cat([squared(part, x).argmin(1) for part in torch.split(y, CHUNK)])
+
+
+def closest(x: Tensor, y: Tensor, k: int, metric: str = "euclidean") -> tuple[Tensor, Tensor]:
+    """Distances (M, k), rising, and which rows of X (M, k) int64 they lead to, for each row of Y.
+
+    "cosine" is 1 - cos of the angle. Equal rows are at 0; of rows as near the first of X comes first.
+    """
+    x, y = x.double(), y.double()
+    if metric == "cosine":
+        x, y = normalize(x), normalize(y)
+    apart = torch.cdist(y, x, compute_mode="donot_use_mm_for_euclid_dist")  # (M, N), exact for equal rows
+    found, rows = (part[:, :k] for part in apart.sort(dim=1, stable=True))
+    return (found.square() / 2 if metric == "cosine" else found), rows  # |a - b|^2 = 2 - 2 cos where both are 1 long
 
 
 def reach(x: Tensor, k: int) -> Tensor:

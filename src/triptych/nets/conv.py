@@ -61,6 +61,18 @@ def _geometry(larger: Side, smaller: Side) -> tuple[Side, Side, Side]:
     return kernel, stride, rest
 
 
+def shrinking(inside: int, outside: int, larger: Side, smaller: Side, bias: bool = True) -> nn.Conv2d:
+    """The strided convolution from one pair of sides to the next, its kernel two wider than its stride."""
+    kernel, stride, _ = _geometry(larger, smaller)
+    return nn.Conv2d(inside, outside, kernel, stride, 1, bias=bias)
+
+
+def growing(inside: int, outside: int, smaller: Side, larger: Side, bias: bool = True) -> nn.ConvTranspose2d:
+    """The way back: the transpose of `shrinking`."""
+    kernel, stride, rest = _geometry(larger, smaller)
+    return nn.ConvTranspose2d(inside, outside, kernel, stride, 1, rest, bias=bias)
+
+
 def leaky() -> nn.Module:
     """LeakyReLU with slope 0.2, the usual choice on the way down (Radford et al. 2015, section 3)."""
     return nn.LeakyReLU(0.2)
@@ -86,8 +98,7 @@ class ConvEncoder(nn.Module):
         layers: list[nn.Module] = []
         for step in range(1, len(sides)):
             normed = norm and step > 1
-            kernel, stride, _ = _geometry(sides[step - 1], sides[step])
-            layers.append(nn.Conv2d(channels[step - 1], channels[step], kernel, stride, 1, bias=not normed))
+            layers.append(shrinking(channels[step - 1], channels[step], sides[step - 1], sides[step], not normed))
             layers += [nn.BatchNorm2d(channels[step])] if normed else []
             layers.append(activation())
         self.layers = nn.Sequential(*layers, nn.Flatten())
@@ -124,10 +135,9 @@ class ConvDecoder(nn.Module):
         layers: list[nn.Module] = []
         for step in range(len(sides) - 1, 0, -1):
             layers += [nn.BatchNorm2d(channels[step])] if norm else []
-            kernel, stride, rest = _geometry(sides[step - 1], sides[step])
             bias = step == 1 or not norm
             layers.append(activation())
-            layers.append(nn.ConvTranspose2d(channels[step], channels[step - 1], kernel, stride, 1, rest, bias=bias))
+            layers.append(growing(channels[step], channels[step - 1], sides[step], sides[step - 1], bias))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
+from triptych.metrics.estimate import exact_interval
+
 PER = 10_000
 FEW = 1_000  # training images below which a model is likely to learn some by heart
 MANY = 500  # passes over the training images from which on it is
@@ -30,16 +32,6 @@ class Copies(NamedTuple):
     @property
     def per_10_000(self) -> float:
         return self.flagged * PER / self.of
-
-
-def exact_interval(found: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The share of a binomial count, from `low` to `high` in [0, 1] (Clopper and Pearson 1934)."""
-    from scipy.stats import beta  # type: ignore[import-untyped]
-
-    tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, found, of - found + 1)) if found else 0.0
-    high = float(beta.ppf(1 - tail, found + 1, of - found)) if found < of else 1.0
-    return low, high
 
 
 def too_few(images: int, passes: float) -> str | None:

@@ -9,6 +9,7 @@ below the k-th score, for variants of one picture come in clusters of almost equ
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 from torch import Tensor
@@ -18,6 +19,13 @@ CONFIDENCE = 0.95
 MARGIN = 0.95  # of the k-th smallest score
 
 
+def confidence_of(k: int, n: int, rate: float) -> float:
+    """How sure it is that at most a share `rate` of real images lies below the k-th smallest of n scores."""
+    from scipy.stats import binom  # type: ignore[import-untyped]
+
+    return float(binom.sf(k - 1, n, rate))
+
+
 @cache
 def rank(n: int, rate: float, confidence: float = CONFIDENCE) -> int:
     """The largest k whose threshold keeps the promise; 0 where n scores are too few for any.
@@ -25,9 +33,16 @@ def rank(n: int, rate: float, confidence: float = CONFIDENCE) -> int:
     >>> rank(298, 0.01), rank(299, 0.01), rank(1000, 0.01)
     (0, 1, 5)
     """
-    from scipy.stats import binom  # type: ignore[import-untyped]
+    return next((k for k in range(int(n * rate), 0, -1) if confidence_of(k, n, rate) >= confidence), 0)
 
-    return next((k for k in range(int(n * rate), 0, -1) if binom.sf(k - 1, n, rate) >= confidence), 0)
+
+def enough(rate: float, confidence: float = CONFIDENCE) -> int:
+    """The fewest scores of which `rank` promises anything.
+
+    >>> enough(0.01)
+    299
+    """
+    return math.ceil(math.log(1 - confidence) / math.log1p(-rate))
 
 
 def threshold(scores: Tensor, rate: float, confidence: float = CONFIDENCE) -> float | None:

@@ -78,11 +78,14 @@ class Chart(NamedTuple):
     alt: str
 
 
-def drawn(series: Sequence[Series], titles: tuple[str, str], log: bool) -> list[Chart]:
-    """The chart in each shape; none where there is nothing to draw. `log` is of the axis across."""
+def drawn(series: Sequence[Series], titles: tuple[str, str], log: bool, start: float | None = 0) -> list[Chart]:
+    """The chart in each shape; none where there is nothing to draw. `log` is of the axis across.
+
+    An axis that is not logarithmic begins at `start`; None: where the numbers begin.
+    """
     if not series:
         return []
-    across = axis((x for one in series for x, _ in one.points), log, start=None if log else 0)
+    across = axis((x for one in series for x, _ in one.points), log, start=None if log else start)
     up = axis(y for one in series for y in [*(y for _, y in one.points), *(y for pair in one.band for y in pair)])
     return [_chart(series, across, up, shape, titles) for shape in SHAPES]
 

@@ -25,6 +25,8 @@ class State:
     seconds: float = 0.0  # spent in steps, on all starts of the run together
     sums: dict[str, float] = field(default_factory=dict)  # of the log line that is being gathered
     counts: dict[str, int] = field(default_factory=dict)
+    best: float | None = None  # the lowest value of the watched number on held-out images
+    best_seen: int = 0  # and when it was
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -37,7 +37,7 @@ def autoencoder_kl(
     sides = halvings((height, width_px), reduction)
     encoder = Down(channels, 2 * latent, sides, width, blocks)
     decoder = Up(latent, noise.answers, sides, width, blocks)
-    return Vae(image_shape, (latent, *sides[-1]), Untold(encoder), Untold(decoder), noise)
+    return Vae(image_shape, (latent, *sides[-1]), encoder, Untold(decoder), noise)
 
 
 class Untold(nn.Module):

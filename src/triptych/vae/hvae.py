@@ -56,8 +56,12 @@ class HierarchicalVae(Model):
         return [part.view(-1, *shape) for part, shape in zip(parts, self.levels, strict=True)]
 
     def infer(self, seen: Sequence[Tensor], noise: Tensor, given: Given = NOTHING) -> Inferred:
-        """Walk down with what the encoder has `seen`, drawing from the posteriors with `noise` (B, D)."""
-        answers, drawn = self.decoder(self.split(noise), self._rows(given, noise), seen)
+        """Walk down with what the encoder has `seen`, drawing from the posteriors with `noise` (B, D).
+
+        Images whose class is not given are of one that is not known.
+        """
+        known = given if "labels" in given else {"labels": torch.full((len(noise),), -1, device=noise.device)}
+        answers, drawn = self.decoder(self.split(noise), class_rows(known, self.classes, noise), seen)
         mean, log_variance, e = (
             torch.cat([part.flatten(1) for part in parts], 1)
             for parts in zip(*((found.q.mean, found.q.log_variance, found.e) for found in drawn), strict=True)
@@ -109,15 +113,12 @@ class HierarchicalVae(Model):
         return self.noise.log_prob(x, found.answers) - kl.sum(1)
 
     def _answers(self, e: Tensor, given: Given) -> Tensor:
-        answers: Tensor = self.decoder(self.split(e), self._rows(given, e))[0]
+        answers: Tensor = self.decoder(self.split(e), class_rows(given, self.classes, e))[0]
         return answers
 
     def _noise(self, x: Tensor, draw: Draw | None) -> Tensor:
         """Noise (B, D) that makes draws of the posteriors, or zeros, which make their means."""
         return x.new_zeros(len(x), *self.latent_shape) if draw is None else draw.normal(*self.latent_shape).to(x)
-
-    def _rows(self, given: Given, like: Tensor) -> Tensor:
-        return class_rows(given, self.classes, like)
 
 
 def hvae(

@@ -27,12 +27,13 @@ from triptych.vae.prior import Normal, Prior, PriorNode
 
 
 class Vae(Model):
-    """q(z | x) = encoder(x, class), p(z) = prior, p(x | z) = noise around decoder(z, class).
+    """q(z | x) = encoder(x), p(z) = prior, p(x | z) = noise around decoder(z, class).
 
-    `encoder` takes (B, C, H, W) and the classes as one-hot rows (B, classes) to means and log-variances side by
-    side, (B, 2 D, ...); `decoder` takes z and the rows to the numbers that `noise` needs. The prior in the bound
-    is `prior`. Where there is a `fitted` one, learned afterwards or along without moving the encoder, images are
-    drawn from it and scored by it: it and the decoder are then the generative model.
+    `encoder` takes (B, C, H, W) to means and log-variances side by side, (B, 2 D, ...): it sees what an image is,
+    and needs no class. `decoder` takes z and the classes as one-hot rows (B, classes), without classes (B, 0), to
+    the numbers that `noise` needs. The prior in the bound is `prior`. Where there is a `fitted` one, learned
+    afterwards or along without moving the encoder, images are drawn from it and scored by it: it and the decoder
+    are then the generative model.
     """
 
     def __init__(
@@ -51,17 +52,13 @@ class Vae(Model):
         self.encoder, self.decoder, self.noise = encoder, decoder, noise
         self.prior, self.fitted = prior or Normal(), fitted
 
-    def posterior(self, x: Tensor, given: Given = NOTHING) -> Posterior:
+    def posterior(self, x: Tensor) -> Posterior:
         """q(z | x) for images (B, C, H, W) in [-1, 1]."""
-        return posterior_of(self.encoder(x, self._rows(given, x)).to(x.dtype))
+        return posterior_of(self.encoder(x).to(x.dtype))
 
     def kl(self, q: Posterior, z: Tensor) -> Tensor:
         """What the posteriors cost, given one draw z of each: (B, D) nats, or (B, 1) where no latent has its own."""
-        return self.prior.kl(q, z, self._unknown)
-
-    def spent(self, x: Tensor, given: Given = NOTHING) -> Tensor:
-        """KL(q(z | x) || N(0, I)) of each latent, (B, *latent_shape) in nats."""
-        return self.posterior(x, given).kl()
+        return self.prior.kl(q, z, self.posterior)
 
     def log_noise(self, x: Tensor, z: Tensor, given: Given = NOTHING) -> Tensor:
         """log p(x | z) for images (B, C, H, W) and latents, (B,) in nats."""
@@ -78,15 +75,23 @@ class Vae(Model):
         likelihood is about. Raises a `UsageError` for a temperature outside (0, 2] or other words.
         """
         check_sampling(temperature, pixels)
-        z = (self.fitted or self.prior).draw(draw, self.latent_shape, self._unknown, temperature)
+        z = self.drawn(draw, temperature)
         if pixels == "mean":
             return self.decode(z, given)
         return self.noise.draw(self.decoder(z, self._rows(given, z)), draw)
 
+    def drawn(self, draw: Draw, temperature: float = 1.0) -> Tensor:
+        """Latents (B, *latent_shape) of the prior that images are drawn from."""
+        return (self.fitted or self.prior).draw(draw, self.latent_shape, self.posterior, temperature)
+
     def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
         """Images to latents: the posterior's mean, or a draw from it where `draw` is given."""
-        q = self.posterior(x, given)
+        q = self.posterior(x)
         return q.mean if draw is None else q.at(draw.normal(*self.latent_shape).to(x.dtype))
+
+    def spent(self, x: Tensor, given: Given = NOTHING) -> Tensor:
+        """KL(q(z | x) || N(0, I)) of each latent for each image, (B, D) in nats."""
+        return self.posterior(x).kl()
 
     def reconstruct(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
         """Images (B, C, H, W) encoded and decoded again."""
@@ -100,7 +105,7 @@ class Vae(Model):
         """
         if samples < 1:
             raise UsageError(f"The bound was asked for with {samples} samples; it takes 1 or more.")
-        q = self.posterior(x, given)
+        q = self.posterior(x)
         noise = draw.normal(samples, *self.latent_shape).to(x.dtype)  # (B, K, ...)
         latents = [q.at(n) for n in noise.unbind(1)]
         weights = [self.log_noise(x, z, given) + self.log_prior(z) - q.log_prob(z) for z in latents]
@@ -108,15 +113,11 @@ class Vae(Model):
 
     def log_prior(self, z: Tensor) -> Tensor:
         """log p(z) under the prior that images are drawn from, (B,) in nats."""
-        return (self.fitted or self.prior).log_prob(z, self._unknown)
+        return (self.fitted or self.prior).log_prob(z, self.posterior)
 
     def log_weight(self, x: Tensor, q: Posterior, z: Tensor, given: Given = NOTHING) -> Tensor:
         """log p(x | z) p(z) / q(z | x), (B,) in nats, with the prior of training: its mean over q is the bound."""
-        return self.log_noise(x, z, given) + self.prior.log_prob(z, self._unknown) - q.log_prob(z)
-
-    def _unknown(self, x: Tensor) -> Posterior:
-        """The posteriors of images whose class is not known."""
-        return self.posterior(x, {"labels": torch.full((len(x),), -1, device=x.device)})
+        return self.log_noise(x, z, given) + self.prior.log_prob(z, self.posterior) - q.log_prob(z)
 
     def _rows(self, given: Given, like: Tensor) -> Tensor:
         return class_rows(given, self.classes, like)
@@ -139,15 +140,15 @@ def check_sampling(temperature: float, pixels: str) -> None:
         )
 
 
-class Beside(nn.Module):
-    """A network of vectors that are given the class beside them: h (B, F), rows (B, classes) -> net of both."""
+class Told(nn.Module):
+    """A network of vectors that are given the class beside them: z (B, D), rows (B, classes) -> net of both."""
 
-    def __init__(self, before: nn.Module, after: nn.Module) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.before, self.after = before, after
+        self.net = net
 
-    def forward(self, x: Tensor, rows: Tensor) -> Tensor:
-        y: Tensor = self.after(torch.cat([self.before(x), rows.to(x.dtype)], 1))
+    def forward(self, z: Tensor, rows: Tensor) -> Tensor:
+        y: Tensor = self.net(torch.cat([z, rows.to(z.dtype)], 1))
         return y
 
 
@@ -169,8 +170,8 @@ def vae(
 
     `blocks` 0: one strided convolution a step, without norm, `width` features beside the image and twice as
     many at each step down; above, so many residual blocks at each size (`nets/coder.py`). `dropout` follows the
-    activations of both sides, for data sets so small that the bound on new images suffers. `conditional`:
-    encoder and decoder are told the class (Kingma et al. 2014, arXiv:1406.5298, model M2).
+    activations of both sides, for data sets so small that the bound on new images suffers. `conditional`: the
+    decoder is told the class (Kingma et al. 2014, arXiv:1406.5298, model M2).
     """
     if min(latent, hidden) < 1 or blocks < 0 or not 0 <= dropout < 1:
         raise UsageError(
@@ -183,11 +184,10 @@ def vae(
     small = ladders if blocks == 0 else partial(residual, blocks=blocks)
     down, gathered, up = small(image_shape, noise.answers, hidden, width=width, core=core, dropout=dropout)
     act = activation(dropout)
-    gather = nn.Sequential(nn.Linear(gathered + told, hidden), act(), nn.Linear(hidden, 2 * latent))
-    spread = nn.Sequential(nn.Linear(latent + told, hidden), act(), up)
+    encoder = nn.Sequential(down, nn.Linear(gathered, hidden), act(), nn.Linear(hidden, 2 * latent))
+    decoder = nn.Sequential(nn.Linear(latent + told, hidden), act(), up)
     own = fitted(image_shape, (latent,)) if fitted else None
-    encoder, decoder = Beside(down, gather), Beside(nn.Identity(), spread)
-    return Vae(image_shape, (latent,), encoder, decoder, noise, prior(image_shape, (latent,)), own, told)
+    return Vae(image_shape, (latent,), encoder, Told(decoder), noise, prior(image_shape, (latent,)), own, told)
 
 
 def activation(dropout: float) -> Callable[[], nn.Module]:

@@ -15,13 +15,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from triptych.core import Batch, Likelihood, Model, Objective, Stats, Turn
+from triptych.core import ACTIVE, Batch, Likelihood, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
 from triptych.ramps import Ramp, always
 from triptych.vae.model import Vae
 from triptych.vae.posterior import Posterior
-
-ACTIVE = 0.01  # variance of the posterior mean over the data (Burda et al. 2015, section 5.2)
 
 
 class Elbo(Objective):
@@ -70,7 +68,7 @@ class Elbo(Objective):
     def _loss(self, model: Vae, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
         """Losses (B,) in nats, and the numbers to log."""
         x, given = batch.images, batch.given
-        q = model.posterior(x, given)
+        q = model.posterior(x)
         z = q.at(torch.randn_like(q.mean))  # (B, ...)
         reconstruction = -model.log_noise(x, z, given)  # (B,)
         kl = model.kl(q, z)  # (B, D)
@@ -100,6 +98,6 @@ class Elbo(Objective):
         """What the fitted prior finds of draws of the posterior, minus log p(z), (B,)."""
         assert model.fitted is not None
         with torch.no_grad():
-            q = model.posterior(batch.images, batch.given)
+            q = model.posterior(batch.images)
             z = q.at(torch.randn_like(q.mean))
         return -model.log_prior(z), {}
