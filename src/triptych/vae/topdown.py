@@ -156,7 +156,8 @@ class TopDown(nn.Module):
         for step, stage in enumerate(self.stages, 1):
             h, found = stage(h, left, None if seen is None else seen[-step])
             drawn += found
-        return self.leave(h), drawn
+        with torch.autocast(h.device.type, enabled=False):  # bfloat16 has no more digits than a pixel has values
+            return self.leave(h), drawn
 
 
 def relative(q: Posterior, p: Posterior) -> Posterior:
