@@ -12,6 +12,7 @@ TINY = {
     "progressive": ["model.width=8", "model.latent=8", "objective.critic.width=8"],
     "stylegan2": ["model.width=8", "model.latent=8", "model.depth=2", "objective.critic.width=8"],
     "autoencoder-kl": ["model.width=8"],
+    "hvae": ["model.width=8", "model.levels=[1]", "model.latent=2", "model.noise.parts=2"],
     "vae": ["model.width=4", "model.latent=4"],
     "latent-flow": ["model.codec.width=4", "model.codec.latent=4", "model.prior.width=16", "objective.switch=480"],
     "ddpm": ["model.width=8", "model.blocks=1"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -51,3 +52,27 @@ def test_a_step_returns_the_norm_before_clipping(maker: Maker) -> None:
 def test_values_that_move_nothing(wrong: Callable[[], object]) -> None:
     with pytest.raises(UsageError, match="RMSprop has rate"):
         wrong()
+
+
+@pytest.mark.parametrize("maker", [adam, rmsprop])
+def test_a_gradient_above_skip_moves_neither_weights_nor_moments(maker: Callable[..., Maker]) -> None:
+    (weight, fresh), steps = (nn.Parameter(torch.ones(2)) for _ in range(2)), (torch.tensor([3.0, 4.0]), torch.ones(2))
+    optimiser, other = maker(0.1, skip=2.0)([weight]), maker(0.1)([fresh])
+    weight.grad = steps[0]
+    assert optimiser.step(0).item() == pytest.approx(5)
+    assert weight.tolist() == [1, 1]
+    assert weight.grad is None
+    assert not optimiser.torch.state
+    weight.grad, fresh.grad = steps[1].clone(), steps[1].clone()
+    optimiser.step(0)
+    other.step(0)
+    assert torch.equal(weight, fresh)
+    weight.grad = torch.tensor([float("nan"), 0])
+    assert math.isnan(optimiser.step(0))
+    assert weight.isnan().any()  # an error of the run, not a step to forget
+
+
+@pytest.mark.parametrize("wrong", [{"skip": 0.0}, {"clip": -1.0}])
+def test_a_limit_below_every_gradient_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="norms above 0"):
+        adam(**wrong)([nn.Parameter(torch.ones(1))])

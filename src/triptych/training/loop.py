@@ -102,4 +102,5 @@ def _play(
     loss.backward()  # type: ignore[no-untyped-call]
     norm = optimiser.step(state.seen)
     told = {name: torch.as_tensor(value).detach() for name, value in stats.items()}
-    return {"loss": loss.detach(), "gradient": norm, **told}
+    skipped = {} if optimiser.skip is None else {"skipped": torch.tensor(float(optimiser.skips(norm)))}
+    return {"loss": loss.detach(), "gradient": norm, **skipped, **told}

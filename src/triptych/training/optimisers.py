@@ -1,4 +1,4 @@
-"""How a turn's parameters move: PyTorch's optimisers with a learning-rate ramp and gradient clipping."""
+"""How a turn's parameters move: PyTorch's optimisers with a learning-rate ramp, gradient clipping and skipping."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ Parameters = Sequence[nn.Parameter]
 class Optimiser:
     """One turn's optimiser: the rate follows `ramp(seen)`, gradients are clipped to norm `clip`.
 
-    With `bound`, weights are kept in [-bound, bound] after each move.
+    With `bound`, weights are kept in [-bound, bound] after each move. A gradient whose norm is above `skip`
+    moves nothing, neither weights nor moments (Child 2021, arXiv:2011.10650, section 3.3): clipped, the few
+    that are thousands of times too large would still set the direction of a step.
     """
 
     def __init__(
@@ -26,9 +28,13 @@ class Optimiser:
         ramp: Ramp,
         clip: float | None,
         bound: float | None = None,
+        skip: float | None = None,
     ) -> None:
+        if any(limit is not None and limit <= 0 for limit in (clip, skip)):
+            raise UsageError(f"An optimiser has clip {clip} and skip {skip}: give norms above 0, or null.")
         self.torch = torch_optimiser
         self._rate, self._ramp, self._clip, self._bound = rate, ramp, clip, bound
+        self.skip = skip
         self._parameters = [p for group in torch_optimiser.param_groups for p in group["params"]]
 
     @torch.no_grad()
@@ -36,6 +42,16 @@ class Optimiser:
         """Move once down the gradients that the parameters hold, then forget them; returns their norm."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
+        if not self.skips(norm):
+            self._move(norm, seen)
+        self.torch.zero_grad(set_to_none=True)
+        return norm
+
+    def skips(self, norm: Tensor) -> bool:
+        """Whether gradients of this norm are left alone. One that is no number is not: it is to stop the run."""
+        return self.skip is not None and float(norm) > self.skip
+
+    def _move(self, norm: Tensor, seen: int) -> None:
         if self._clip is not None:
             nn.utils.clip_grads_with_norm_(self._parameters, self._clip, norm)
         for group in self.torch.param_groups:
@@ -44,8 +60,6 @@ class Optimiser:
         if self._bound is not None:
             for parameter in self._parameters:
                 parameter.clamp_(-self._bound, self._bound)
-        self.torch.zero_grad(set_to_none=True)
-        return norm
 
 
 Maker = Callable[[Parameters], Optimiser]
@@ -56,10 +70,11 @@ def adam(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     clip: float | None = None,
+    skip: float | None = None,
     ramp: Ramp = always,
 ) -> Maker:
     """Adam (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1)."""
-    return adamw(rate, betas, eps, 0.0, clip, ramp)
+    return adamw(rate, betas, eps, 0.0, clip, skip, ramp)
 
 
 def adamw(
@@ -68,6 +83,7 @@ def adamw(
     eps: float = 1e-8,
     weight_decay: float = 0.01,
     clip: float | None = None,
+    skip: float | None = None,
     ramp: Ramp = always,
 ) -> Maker:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2)."""
@@ -79,7 +95,7 @@ def adamw(
         inner = torch.optim.AdamW(
             list(parameters), rate, (float(betas[0]), float(betas[1])), eps, weight_decay, fused=fused
         )
-        return Optimiser(inner, rate, ramp, clip)
+        return Optimiser(inner, rate, ramp, clip, skip=skip)
 
     return make
 
@@ -90,6 +106,7 @@ def rmsprop(
     eps: float = 1e-8,
     bound: float | None = None,
     clip: float | None = None,
+    skip: float | None = None,
     ramp: Ramp = always,
 ) -> Maker:
     """RMSprop (Hinton 2012); `bound` clips the weights, as Arjovsky et al. 2017 do (algorithm 1, c = 0.01)."""
@@ -97,6 +114,7 @@ def rmsprop(
         raise UsageError(f"RMSprop has rate {rate}, alpha {alpha}, bound {bound}: give rate and bound above 0.")
 
     def make(parameters: Parameters) -> Optimiser:
-        return Optimiser(torch.optim.RMSprop(list(parameters), rate, alpha, eps), rate, ramp, clip, bound)
+        inner = torch.optim.RMSprop(list(parameters), rate, alpha, eps)
+        return Optimiser(inner, rate, ramp, clip, bound, skip)
 
     return make

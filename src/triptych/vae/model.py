@@ -74,10 +74,7 @@ class Vae(Model):
         `pixels` "mean" shows the decoder's mean; "draw" adds the noise of each pixel, which is what the
         likelihood is about. Raises a `UsageError` for a temperature outside (0, 2] or other words.
         """
-        if not 0 < temperature <= 2 or pixels not in ("mean", "draw"):
-            raise UsageError(
-                f"temperature is {temperature} and pixels {pixels!r}: give above 0 and at most 2, and mean or draw."
-            )
+        check_sampling(temperature, pixels)
         z = self.drawn(draw, temperature)
         if pixels == "mean":
             return self.decode(z, given)
@@ -123,12 +120,24 @@ class Vae(Model):
         return self.log_noise(x, z, given) + self.prior.log_prob(z, self.posterior) - q.log_prob(z)
 
     def _rows(self, given: Given, like: Tensor) -> Tensor:
-        """The classes as one-hot rows (B, classes), zeros for the label -1."""
-        if not self.classes:
-            return like.new_zeros(len(like), 0)
-        if "labels" not in given:
-            raise UsageError("This model knows images by their class: give labels, one for each image.")
-        return one_hot(given["labels"] + 1, self.classes + 1)[:, 1:].to(like.dtype)
+        return class_rows(given, self.classes, like)
+
+
+def class_rows(given: Given, classes: int, like: Tensor) -> Tensor:
+    """The classes as one-hot rows (B, classes), zeros for the label -1."""
+    if not classes:
+        return like.new_zeros(len(like), 0)
+    if "labels" not in given:
+        raise UsageError("This model knows images by their class: give labels, one for each image.")
+    return one_hot(given["labels"] + 1, classes + 1)[:, 1:].to(like.dtype)
+
+
+def check_sampling(temperature: float, pixels: str) -> None:
+    """Raise a `UsageError` for a temperature outside (0, 2], or pixels that are neither the mean nor a draw."""
+    if not 0 < temperature <= 2 or pixels not in ("mean", "draw"):
+        raise UsageError(
+            f"temperature is {temperature} and pixels {pixels!r}: give above 0 and at most 2, and mean or draw."
+        )
 
 
 class Told(nn.Module):
