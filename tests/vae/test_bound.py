@@ -63,10 +63,7 @@ class Shared(Draw):
 
     def __init__(self, count: int) -> None:
         super().__init__([0])
-        self.count = count
-
-    def normal(self, *shape: int) -> Tensor:
-        return torch.randn(self.count, *shape, generator=self._generators[0])
+        self._parts = [(count, self._parts[0][1])]
 
 
 LOG_P = -1.685004  # log N(1.3; 0, 1.5)
