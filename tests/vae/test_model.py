@@ -12,6 +12,7 @@ from triptych import chance
 from triptych.chance import Draw
 from triptych.core import Batch, Shape, abilities
 from triptych.errors import UsageError
+from triptych.nets.coder import Residual
 from triptych.pixels import to_float
 from triptych.vae.autoencoder import autoencoder_kl
 from triptych.vae.densities import STEP
@@ -233,6 +234,17 @@ def test_a_kl_auto_encoder_has_an_image_for_a_latent(shape: Shape, latent: tuple
     assert model.encode(x).shape == (2, *latent)
     assert model.reconstruct(x).shape == x.shape
     assert torch.isfinite(model.log_likelihood(x, Draw([0, 1]), samples=2).nats).all()
+
+
+@torch.no_grad()
+def test_a_strided_ladder_works_at_the_smaller_sides_alone() -> None:
+    shape = (2, 33, 31)
+    model, seen = autoencoder_kl(shape, laplace(shape), width=8, strided=True), set()
+    for part in model.modules():
+        if isinstance(part, Residual):
+            part.register_forward_hook(lambda part, args, out: seen.add(tuple(out.shape[2:])))
+    assert model.reconstruct(images(2, shape)).shape == (2, *shape)
+    assert seen == {(16, 15), (8, 7)}
 
 
 @pytest.mark.parametrize("wrong", [{"reduction": 3}, {"latent": 0}, {"reduction": 16}])

@@ -1,7 +1,8 @@
 """Residual ladders: an image down to a grid of features and back, block by block (Esser et al. 2021, arXiv:2012.09841).
 
 Pre-activation blocks of group norm, SiLU and 3x3 convolutions; sides shrink by the mean over areas and grow by
-repetition, so any size does, square or not. The features double at each halving, up to 4 x width.
+repetition, so any size does, square or not. The features double at each halving, up to 4 x width. A `strided`
+ladder works at its smaller sides alone: one strided convolution leads there, and its transpose back.
 
 Notation: B batch, C channels, F features, H W sides, h w sides of the grid.
 """
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from triptych.nets.conv import Side
+from triptych.nets.conv import Side, growing, shrinking
 from triptych.nets.resample import resized
 
 WIDEST = 4  # the features stop doubling at 4 x width
@@ -43,14 +44,23 @@ class Down(nn.Module):
     """Images (B, C, H, W) through `sides` to answers (B, answers, h, w)."""
 
     def __init__(
-        self, channels: int, answers: int, sides: Sequence[Side], width: int, blocks: int, dropout: float = 0.0
+        self,
+        channels: int,
+        answers: int,
+        sides: Sequence[Side],
+        width: int,
+        blocks: int,
+        dropout: float = 0.0,
+        strided: bool = False,
     ) -> None:
         super().__init__()
-        widths = features(width, len(sides))
-        self.enter = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.sides = list(sides)
+        self.enter = (
+            shrinking(channels, width, sides[0], sides[1]) if strided else nn.Conv2d(channels, width, 3, padding=1)
+        )
+        self.sides = list(sides)[strided:]
+        widths = features(width, len(self.sides))
         self.stages = nn.ModuleList(
-            _stage(widths[max(step - 1, 0)], widths[step], blocks, dropout) for step in range(len(sides))
+            _stage(widths[max(step - 1, 0)], widths[step], blocks, dropout) for step in range(len(widths))
         )
         self.leave = nn.Sequential(norm(widths[-1]), nn.SiLU(), nn.Conv2d(widths[-1], answers, 3, padding=1))
 
@@ -66,16 +76,24 @@ class Up(nn.Module):
     """Grids (B, channels, h, w) back through `sides` to answers (B, answers, H, W); `sides` are those of `Down`."""
 
     def __init__(
-        self, channels: int, answers: int, sides: Sequence[Side], width: int, blocks: int, dropout: float = 0.0
+        self,
+        channels: int,
+        answers: int,
+        sides: Sequence[Side],
+        width: int,
+        blocks: int,
+        dropout: float = 0.0,
+        strided: bool = False,
     ) -> None:
         super().__init__()
-        widths = features(width, len(sides))[::-1]
+        self.sides = list(sides)[strided:][::-1]
+        widths = features(width, len(self.sides))[::-1]
         self.enter = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.sides = list(sides)[::-1]
         self.stages = nn.ModuleList(
-            _stage(widths[max(step - 1, 0)], widths[step], blocks, dropout) for step in range(len(sides))
+            _stage(widths[max(step - 1, 0)], widths[step], blocks, dropout) for step in range(len(widths))
         )
-        self.leave = nn.Sequential(norm(widths[-1]), nn.SiLU(), nn.Conv2d(widths[-1], answers, 3, padding=1))
+        last = growing(width, answers, sides[1], sides[0]) if strided else nn.Conv2d(width, answers, 3, padding=1)
+        self.leave = nn.Sequential(norm(width), nn.SiLU(), last)
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.enter(z)

@@ -21,22 +21,29 @@ REDUCTIONS = (1, 2, 4, 8, 16)
 
 
 def autoencoder_kl(
-    image_shape: Shape, noise: NoiseNode, latent: int = 4, reduction: int = 4, width: int = 64, blocks: int = 1
+    image_shape: Shape,
+    noise: NoiseNode,
+    latent: int = 4,
+    reduction: int = 4,
+    width: int = 64,
+    blocks: int = 1,
+    strided: bool = False,
 ) -> Vae:
     """Latents (B, latent, H / reduction, W / reduction); sides that do not divide are rounded down, at least 1 px.
 
-    Raises a `UsageError` where the latent would be larger than the image, or smaller than a pixel.
+    `strided`: no block works at the full sides, for a small machine. Raises a `UsageError` where the latent
+    would be smaller than a pixel, and for values that make no network.
     """
     channels, height, width_px = image_shape
-    if reduction not in REDUCTIONS or latent < 1:
+    if reduction not in REDUCTIONS or latent < 1 or strided > (reduction > 1):
         raise UsageError(f"latent is {latent} and reduction {reduction}: give 1 or more, and one of {REDUCTIONS}.")
     if min(height, width_px) < reduction:
         raise UsageError(
             f"Images of {height}x{width_px} px cannot be reduced {reduction} times: lower reduction or enlarge them."
         )
     sides = halvings((height, width_px), reduction)
-    encoder = Down(channels, 2 * latent, sides, width, blocks)
-    decoder = Up(latent, noise.answers, sides, width, blocks)
+    encoder = Down(channels, 2 * latent, sides, width, blocks, strided=strided)
+    decoder = Up(latent, noise.answers, sides, width, blocks, strided=strided)
     return Vae(image_shape, (latent, *sides[-1]), encoder, Untold(decoder), noise)
 
 
