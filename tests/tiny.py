@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+CODED = ["model.width=4", "model.blocks=1", "model.prior_width=8", "model.heads=2", "model.depth=1"]
 TINY = {
     "mlp-gan": ["model.latent=8"],
     "dcgan": ["model.width=4", "objective.critic.width=4", "model.latent=8"],
@@ -12,6 +13,8 @@ TINY = {
     "progressive": ["model.width=8", "model.latent=8", "objective.critic.width=8"],
     "stylegan2": ["model.width=8", "model.latent=8", "model.depth=2", "objective.critic.width=8"],
     "vae": ["model.width=4", "model.latent=4"],
+    "vqvae": [*CODED, "model.quantiser.codes=8", "model.quantiser.features=4"],
+    "fsq": [*CODED, "model.quantiser.levels=[4, 3]"],
     "ddpm": ["model.width=8", "model.blocks=1"],
 }
 BATCH = 16

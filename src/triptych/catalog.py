@@ -11,6 +11,8 @@ MENU: dict[str, dict[str, str]] = {
         "mlp-gan": "triptych.gan.mlp:mlp_gan()",
         "dcgan": "triptych.gan.dcgan:dcgan()",
         "vae": "triptych.vae.model:vae()",
+        "vqvae": "triptych.vae.codes:coded()",
+        "fsq": "triptych.vae.codes:coded()",
         "wgan": "triptych.gan.dcgan:dcgan()",
         "wgan-gp": "triptych.gan.resnet:resnet()",
         "sngan": "triptych.gan.resnet:resnet()",
@@ -23,6 +25,7 @@ MENU: dict[str, dict[str, str]] = {
         "adversarial": "triptych.gan.objective:Adversarial()",
         "growing": "triptych.gan.progressive:Growing()",
         "elbo": "triptych.vae.objective:Elbo()",
+        "coding": "triptych.vae.coding:Coding()",
         "denoising": "triptych.diffusion.objective:Denoising()",
     },
     "critic": {
@@ -59,6 +62,10 @@ MENU: dict[str, dict[str, str]] = {
     "noise": {
         "logistic": "triptych.vae.likelihood:logistic",
         "gaussian": "triptych.vae.likelihood:gaussian",
+    },
+    "quantiser": {
+        "vector": "triptych.vae.quantisers:VectorQuantiser()",
+        "finite-scalar": "triptych.vae.quantisers:FiniteScalarQuantiser()",
     },
     "optimiser": {
         "adam": "triptych.training.optimisers:adam()",

@@ -53,7 +53,7 @@ def _channels(first: int, width: int, steps: int) -> list[int]:
     return [first, *(width * min(2**step, WIDEST) for step in range(steps - 1))]
 
 
-def _geometry(larger: Side, smaller: Side) -> tuple[Side, Side, Side]:
+def geometry(larger: Side, smaller: Side) -> tuple[Side, Side, Side]:
     """Kernel, stride and what is left over of the step between two sides; the padding is 1."""
     stride = (larger[0] // smaller[0], larger[1] // smaller[1])
     kernel = (stride[0] + 2, stride[1] + 2)
@@ -86,7 +86,7 @@ class ConvEncoder(nn.Module):
         layers: list[nn.Module] = []
         for step in range(1, len(sides)):
             normed = norm and step > 1
-            kernel, stride, _ = _geometry(sides[step - 1], sides[step])
+            kernel, stride, _ = geometry(sides[step - 1], sides[step])
             layers.append(nn.Conv2d(channels[step - 1], channels[step], kernel, stride, 1, bias=not normed))
             layers += [nn.BatchNorm2d(channels[step])] if normed else []
             layers.append(activation())
@@ -124,7 +124,7 @@ class ConvDecoder(nn.Module):
         layers: list[nn.Module] = []
         for step in range(len(sides) - 1, 0, -1):
             layers += [nn.BatchNorm2d(channels[step])] if norm else []
-            kernel, stride, rest = _geometry(sides[step - 1], sides[step])
+            kernel, stride, rest = geometry(sides[step - 1], sides[step])
             bias = step == 1 or not norm
             layers.append(activation())
             layers.append(nn.ConvTranspose2d(channels[step], channels[step - 1], kernel, stride, 1, rest, bias=bias))
