@@ -61,7 +61,8 @@ class CodedVae(Model):
         error = (x - self.decoder(z).to(x.dtype)).square() + STEP**2 / 12  # (B, C, H, W)
         scale = self.scale()
         nats = math.log(STEP) - 0.5 * math.log(2 * math.pi) - scale.log() - 0.5 * error / scale**2
-        return nats.flatten(1).sum(1)
+        total: Tensor = nats.flatten(1).sum(1)
+        return total
 
     def decode(self, z: Tensor, given: Given = NOTHING) -> Tensor:
         """Vectors (B, D, h, w), of codes or between them, to the mean of p(x | c) in [-1, 1], (B, C, H, W)."""
