@@ -56,7 +56,7 @@ class Coding(Objective):
             "reconstruction": reconstruction.detach().mean(),
             "commitment": distance.detach().mean(),
             "sigma": model.scale().detach().mean(),
-            "used": codes.unique().numel() / model.quantiser.codes,
+            "used": torch.bincount(codes.flatten(), minlength=model.quantiser.codes).gt(0).float().mean(),
             "perplexity": perplexity(codes, model.quantiser.codes),
         }
         return reconstruction + self.commitment * distance, stats
