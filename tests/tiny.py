@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+CODED = ["model.width=4", "model.blocks=1", "model.prior_width=8", "model.heads=2", "model.depth=1"]
 TINY = {
     "mlp-gan": ["model.latent=8"],
     "dcgan": ["model.width=4", "objective.critic.width=4", "model.latent=8"],
@@ -15,6 +16,8 @@ TINY = {
     "hvae": ["model.width=8", "model.levels=[1]", "model.latent=2", "model.noise.parts=2"],
     "vae": ["model.width=4", "model.latent=4"],
     "latent-flow": ["model.codec.width=4", "model.codec.latent=4", "model.prior.width=16", "objective.switch=480"],
+    "vqvae": [*CODED, "model.quantiser.codes=8", "model.quantiser.features=4"],
+    "fsq": [*CODED, "model.quantiser.levels=[4, 3]"],
     "ddpm": ["model.width=8", "model.blocks=1"],
 }
 BATCH = 16

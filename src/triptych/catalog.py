@@ -13,6 +13,8 @@ MENU: dict[str, dict[str, str]] = {
         "vae": "triptych.vae.model:vae()",
         "autoencoder-kl": "triptych.vae.autoencoder:autoencoder_kl()",
         "hvae": "triptych.vae.hvae:hvae()",
+        "vqvae": "triptych.vae.codes:coded()",
+        "fsq": "triptych.vae.codes:coded()",
         "wgan": "triptych.gan.dcgan:dcgan()",
         "wgan-gp": "triptych.gan.resnet:resnet()",
         "sngan": "triptych.gan.resnet:resnet()",
@@ -29,6 +31,7 @@ MENU: dict[str, dict[str, str]] = {
         "growing": "triptych.gan.progressive:Growing()",
         "elbo": "triptych.vae.objective:Elbo()",
         "hierarchical": "triptych.vae.hierarchical:Hierarchical()",
+        "coding": "triptych.vae.coding:Coding()",
         "denoising": "triptych.diffusion.objective:Denoising()",
         "summed": "triptych.together.summed:Summed()",
         "staged": "triptych.together.staged:Staged()",
@@ -84,6 +87,10 @@ MENU: dict[str, dict[str, str]] = {
         "normal": "triptych.vae.prior:normal()",
         "gaussians": "triptych.vae.prior:gaussians()",
         "vamp": "triptych.vae.prior:vamp()",
+    },
+    "quantiser": {
+        "vector": "triptych.vae.quantisers:VectorQuantiser()",
+        "finite-scalar": "triptych.vae.quantisers:FiniteScalarQuantiser()",
     },
     "optimiser": {
         "adam": "triptych.training.optimisers:adam()",

@@ -108,7 +108,7 @@ class Spends(Protocol):
 class HasPrior(Protocol):
     """A model that draws its latents from a prior of its own, and not from N(0, I)."""
 
-    def drawn(self, draw: Draw, temperature: float = 1.0) -> Tensor:
+    def drawn(self, draw: Draw, given: Given = NOTHING) -> Tensor:
         """Those of which `sample` makes its images, (B, *latent_shape), one for each generator of `draw`."""
         ...
 

@@ -40,9 +40,9 @@ def at_rest(model: Model) -> Iterator[torch.device]:
         yield device
 
 
-def latents(model: Model, draw: Draw) -> Tensor:
+def latents(model: Model, draw: Draw, given: Given = NOTHING) -> Tensor:
     """The latents (B, *latent_shape) of which the model makes the images of these seeds."""
-    return model.drawn(draw) if isinstance(model, HasPrior) else draw.normal(*model.latent_shape)
+    return model.drawn(draw, given) if isinstance(model, HasPrior) else draw.normal(*model.latent_shape)
 
 
 @contextmanager

@@ -86,7 +86,7 @@ class Walk:
         check_labels(given, len(keys), model.classes)
         with at_rest(model) as device, torch.no_grad():
             self._given = {name: value.to(device) for name, value in given.items()}
-            z = keys.to(device) if isinstance(keys, Tensor) else latents(model, Draw(keys, device))
+            z = keys.to(device) if isinstance(keys, Tensor) else latents(model, Draw(keys, device), self._given)
             self._keys = self._style(z, self._given) if self.space == "style" else z
 
     def frames(self, steps: int, loop: bool = False, batch: int = 64) -> Iterator[Tensor]:

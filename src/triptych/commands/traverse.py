@@ -83,7 +83,8 @@ def _start(model: Model, data: str | None, seed: int, labels: str | None, screen
     given = named(labels, model.recipe["data"]["class_names"], 1)
     check_labels(given, 1, model.classes)
     if data is None:
-        return drawn(model, Draw([seed])), given or labels_for([seed], model.classes)
+        given = given or labels_for([seed], model.classes)
+        return drawn(model, Draw([seed]), given), given
     source = asked(model, data, screen.say)
     import numpy as np
 

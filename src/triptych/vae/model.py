@@ -75,12 +75,12 @@ class Vae(Model):
         likelihood is about. Raises a `UsageError` for a temperature outside (0, 2] or other words.
         """
         check_sampling(temperature, pixels)
-        z = self.drawn(draw, temperature)
+        z = self.drawn(draw, given, temperature)
         if pixels == "mean":
             return self.decode(z, given)
         return self.noise.draw(self.decoder(z, self._rows(given, z)), draw)
 
-    def drawn(self, draw: Draw, temperature: float = 1.0) -> Tensor:
+    def drawn(self, draw: Draw, given: Given = NOTHING, temperature: float = 1.0) -> Tensor:
         """Latents (B, *latent_shape) of the prior that images are drawn from."""
         return (self.fitted or self.prior).draw(draw, self.latent_shape, self.posterior, temperature)
 
