@@ -53,7 +53,7 @@ def _channels(first: int, width: int, steps: int) -> list[int]:
     return [first, *(width * min(2**step, WIDEST) for step in range(steps - 1))]
 
 
-def geometry(larger: Side, smaller: Side) -> tuple[Side, Side, Side]:
+def _geometry(larger: Side, smaller: Side) -> tuple[Side, Side, Side]:
     """Kernel, stride and what is left over of the step between two sides; the padding is 1."""
     stride = (larger[0] // smaller[0], larger[1] // smaller[1])
     kernel = (stride[0] + 2, stride[1] + 2)
@@ -63,13 +63,13 @@ def geometry(larger: Side, smaller: Side) -> tuple[Side, Side, Side]:
 
 def shrinking(inside: int, outside: int, larger: Side, smaller: Side, bias: bool = True) -> nn.Conv2d:
     """The strided convolution from one pair of sides to the next, its kernel two wider than its stride."""
-    kernel, stride, _ = geometry(larger, smaller)
+    kernel, stride, _ = _geometry(larger, smaller)
     return nn.Conv2d(inside, outside, kernel, stride, 1, bias=bias)
 
 
 def growing(inside: int, outside: int, smaller: Side, larger: Side, bias: bool = True) -> nn.ConvTranspose2d:
     """The way back: the transpose of `shrinking`."""
-    kernel, stride, rest = geometry(larger, smaller)
+    kernel, stride, rest = _geometry(larger, smaller)
     return nn.ConvTranspose2d(inside, outside, kernel, stride, 1, rest, bias=bias)
 
 

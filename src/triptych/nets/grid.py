@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from triptych.core import Shape
 from triptych.errors import UsageError
-from triptych.nets.conv import Side, geometry, ladder, width_at
+from triptych.nets.conv import Side, growing, ladder, shrinking, width_at
 
 
 def grid_of(image_shape: Shape, core: int) -> list[Side]:
@@ -53,8 +53,7 @@ class GridEncoder(nn.Sequential):
         widths = _widths(sides, width, blocks)
         layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, padding=1)]
         for step in range(1, len(sides)):
-            kernel, stride, _ = geometry(sides[step - 1], sides[step])
-            layers += [nn.SiLU(), nn.Conv2d(widths[step - 1], widths[step], kernel, stride, 1)]
+            layers += [nn.SiLU(), shrinking(widths[step - 1], widths[step], sides[step - 1], sides[step])]
         layers += [Residual(width, dropout) for _ in range(blocks)]
         super().__init__(*layers, nn.SiLU(), nn.Conv2d(width, features, 1))
 
@@ -69,8 +68,7 @@ class GridDecoder(nn.Sequential):
         layers: list[nn.Module] = [nn.Conv2d(features, width, 3, padding=1)]
         layers += [Residual(width, dropout) for _ in range(blocks)]
         for step in range(len(sides) - 1, 0, -1):
-            kernel, stride, rest = geometry(sides[step - 1], sides[step])
-            layers += [nn.SiLU(), nn.ConvTranspose2d(widths[step], widths[step - 1], kernel, stride, 1, rest)]
+            layers += [nn.SiLU(), growing(widths[step], widths[step - 1], sides[step], sides[step - 1])]
         super().__init__(*layers, nn.SiLU(), nn.Conv2d(widths[0], channels, 3, padding=1))
 
 
