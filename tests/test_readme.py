@@ -46,6 +46,7 @@ def photos(folder: Path) -> None:
         image.paste((255, 255, 255), (10, 10, 30 + number, 40))
         image.save(place / f"{number:02d}.jpg")
     Image.new("RGBA", (80, 80), (200, 40, 40, 128)).save(folder / "cats" / "glass.png")
+    image.save(folder.parent / "cat.jpg")
     (folder / "dogs" / "broken.jpg").write_bytes((folder / "dogs" / "00.jpg").read_bytes()[:600])
 
 
