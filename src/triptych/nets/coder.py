@@ -59,9 +59,7 @@ class Down(nn.Module):
         )
         self.sides = list(sides)[strided:]
         widths = features(width, len(self.sides))
-        self.stages = nn.ModuleList(
-            _stage(widths[max(step - 1, 0)], widths[step], blocks, dropout) for step in range(len(widths))
-        )
+        self.stages = _stages(widths, blocks, dropout)
         self.leave = nn.Sequential(norm(widths[-1]), nn.SiLU(), nn.Conv2d(widths[-1], answers, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,9 +87,7 @@ class Up(nn.Module):
         self.sides = list(sides)[strided:][::-1]
         widths = features(width, len(self.sides))[::-1]
         self.enter = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.stages = nn.ModuleList(
-            _stage(widths[max(step - 1, 0)], widths[step], blocks, dropout) for step in range(len(widths))
-        )
+        self.stages = _stages(widths, blocks, dropout)
         last = growing(width, answers, sides[1], sides[0]) if strided else nn.Conv2d(width, answers, 3, padding=1)
         self.leave = nn.Sequential(norm(width), nn.SiLU(), last)
 
@@ -113,5 +109,10 @@ def norm(width: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(width, max(1, min(32, width // 8))), width)
 
 
-def _stage(inside: int, outside: int, blocks: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(*(Residual(inside if place == 0 else outside, outside, dropout) for place in range(blocks)))
+def _stages(widths: Sequence[int], blocks: int, dropout: float) -> nn.ModuleList:
+    """`blocks` residual blocks at each of these widths, the first of which leads there from the one before."""
+    stages = nn.ModuleList()
+    for step, width in enumerate(widths):
+        inside = [widths[max(step - 1, 0)]] + [width] * (blocks - 1)
+        stages.append(nn.Sequential(*(Residual(wide, width, dropout) for wide in inside)))
+    return stages
