@@ -22,7 +22,7 @@ from triptych.vae.codeprior import CodePrior
 from triptych.vae.quantisers import BaseQuantiser, Quantiser
 
 STEP = 1 / HALF  # the width of a uint8 value in units of x
-START = 0.2  # the learned deviation before training: the error of a rough reconstruction
+START = 0.1  # the learned deviation before training: about the error of a good reconstruction
 
 
 class CodedVae(Model):

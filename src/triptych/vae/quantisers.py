@@ -53,11 +53,12 @@ class VectorQuantiser(BaseQuantiser):
     """The nearest of K learned vectors (van den Oord et al. 2017, arXiv:1711.00937, section 3.1).
 
     The book is the moving average, with `decay` a step, of the encodings that chose each code (appendix A.1,
-    equations 6 to 8). A code chosen less often than `revive` times its even share starts again at a random
-    encoding of the batch; so do all of them in the first step.
+    equations 6 to 8). The paper's decay is 0.99; a book so slow falls behind an encoder in its first steps, and
+    few codes are then chosen. A code chosen less often than `revive` times its even share starts again at a
+    random encoding of the batch; so do all of them in the first step.
     """
 
-    def __init__(self, codes: int = 512, features: int = 64, decay: float = 0.99, revive: float = 0.1) -> None:
+    def __init__(self, codes: int = 512, features: int = 64, decay: float = 0.95, revive: float = 0.1) -> None:
         super().__init__()
         if codes < 2 or features < 1 or not 0 <= decay < 1 or not 0 <= revive < 1:
             raise UsageError(
