@@ -37,7 +37,7 @@ from triptych.training.optimisers import adam
 from triptych.training.state import Cast, State
 
 SAMPLES, ENOUGH, REACH = 2500, 20, 3.0  # of a judgement; samples that hold a mode; standard deviations
-LATENT, WIDTH, BATCH = 8, 128, 256
+LATENT, WIDTH = 8, 128
 
 
 class Modes(NamedTuple):
@@ -70,25 +70,31 @@ class Loss(NamedTuple):
     game: Game
     penalty: Weighed
     critic_steps: int
-    images: int
+    batch: int
+    steps: int
     rate: float
+
+    @property
+    def images(self) -> int:
+        """The images of a training."""
+        return self.batch * self.steps
 
 
 PROBLEMS = {"ring": ring, "grid": grid}
 LOSSES = {
-    "wgan-gp": Loss(wasserstein, gradient(0.1), 5, 256 * 40_000, 1e-3),
-    "r3gan": Loss(relativistic, r1_r2(0.02), 1, 256 * 15_000, 1e-3),
+    "wgan-gp": Loss(wasserstein, gradient(0.1), 5, 256, 40_000, 1e-3),
+    "r3gan": Loss(relativistic, r1_r2(0.02), 1, 64, 25_000, 3e-3),
 }
 
 
 class Points:
     """An endless order of batches, each drawn when it is asked for and keyed by the images seen."""
 
-    def __init__(self, modes: Modes, seed: int) -> None:
-        self.modes, self.seed = modes, seed
+    def __init__(self, modes: Modes, seed: int, size: int) -> None:
+        self.modes, self.seed, self.size = modes, seed, size
 
     def batch(self, seen: int) -> Batch:
-        points = self.modes.points(BATCH, chance.generator(self.seed, seen, "points"))
+        points = self.modes.points(self.size, chance.generator(self.seed, seen, "points"))
         return Batch(points[:, None, None, :])  # (B, 1, 1, 2)
 
 
@@ -123,10 +129,19 @@ def play(problem: str, name: str, seed: int) -> dict[str, Any]:
     fall = cosine(loss.images, warm=loss.images // 50)
     optimisers = {turn.name: adam(loss.rate, (0.0, 0.99), ramp=fall)(turn.moves) for turn in turns}
     cast, state = Cast(model, objective, optimisers, Ema(model, loss.images // 50, 0.05)), State(seed)
-    train(cast, turns, Points(modes, seed), state, lambda s: s.seen >= loss.images, [], lambda *_: None, nullcontext)
+    train(
+        cast,
+        turns,
+        Points(modes, seed, loss.batch),
+        state,
+        lambda s: s.seen >= loss.images,
+        [],
+        lambda *_: None,
+        nullcontext,
+    )
     with torch.no_grad():
-        points = cast.shown.sample(Draw(range(SAMPLES))).flatten(1)  # (N, 2)
-    return {"problem": problem, "loss": name, "seed": seed, **judged(points, modes), "seconds": state.seconds}
+        made = cast.shown.sample(Draw(range(SAMPLES))).flatten(1)  # (N, 2)
+    return {"problem": problem, "loss": name, "seed": seed, **judged(made, modes), "seconds": state.seconds}
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -51,16 +51,16 @@ def test_a_mode_is_held_by_twenty_points_near_it() -> None:
 
 
 def test_batches_follow_from_the_images_seen() -> None:
-    points = Points(grid(), 3)
-    assert points.batch(512).images.shape == (256, 1, 1, 2)
-    assert torch.equal(points.batch(512).images, Points(grid(), 3).batch(512).images)
+    points = Points(grid(), 3, 64)
+    assert points.batch(512).images.shape == (64, 1, 1, 2)
+    assert torch.equal(points.batch(512).images, Points(grid(), 3, 64).batch(512).images)
     assert not torch.equal(points.batch(0).images, points.batch(256).images)
-    assert not torch.equal(points.batch(0).images, Points(grid(), 4).batch(0).images)
+    assert not torch.equal(points.batch(0).images, Points(grid(), 4, 64).batch(0).images)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_short_game(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "LOSSES", {name: LOSSES[name]._replace(images=256 * 10)})
+    monkeypatch.setattr(bench, "LOSSES", {name: LOSSES[name]._replace(steps=10)})
     row = play("ring", name, 0)
     assert row["problem"] in PROBLEMS
     assert (row["loss"], row["modes"]) == (name, 8)
