@@ -135,3 +135,8 @@ def test_difference_is_said_key_by_key() -> None:
     assert recipe.difference(there, here) == [
         "model.width: 1 there, 2 here", "batch: 4 there, nothing here", "seed: nothing there, 1 here",
     ]  # fmt: skip
+
+
+def test_an_optimiser_may_be_taken_away() -> None:
+    tree = schema.complete(recipe.read("vae", "digits", None, ["model.fitted=null", "optimisers.prior=null"]))
+    assert list(tree["optimisers"]) == ["bound"]

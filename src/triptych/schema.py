@@ -72,7 +72,9 @@ def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
     top["model"] = complete_node("model", top["model"], "model")
     top["objective"] = complete_node("objective", top["objective"], "objective")
     top["optimisers"] = {
-        turn: complete_node("optimiser", node, f"optimisers.{turn}") for turn, node in top["optimisers"].items()
+        turn: complete_node("optimiser", node, f"optimisers.{turn}")
+        for turn, node in top["optimisers"].items()
+        if node is not None  # a recipe laid over another may take one away
     }
     return top
 
