@@ -367,3 +367,9 @@ def test_tensorboard_gets_the_same_numbers(train_tiny: Make) -> None:
     for name in ("bound/loss", "bound/kl"):
         (event,) = events.Scalars(name)
         assert (event.step, event.value) == (50 * BATCH, pytest.approx(line[name]))
+
+
+def test_what_cannot_be_built_leaves_no_run_behind(train_tiny: Make, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="reduced 16 times"):
+        train_tiny("autoencoder-kl", 1, changes=("model.reduction=16",))
+    assert train_tiny("autoencoder-kl", 1).finished

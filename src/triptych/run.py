@@ -181,9 +181,9 @@ def opened(wishes: Wishes, folder: Path | None, device: str, screen: Screen) -> 
     folder = folder or Path("runs") / f"{wishes.model}-{splits.name}"
     tree = with_models_of(tree, folder)
     with _locked(folder), devices.threads_for(splits.train.image_shape[1:], where):
+        run = build(folder, tree, splits, where, screen)  # what cannot be built claims no folder
         claim(folder, tree)
         store.tidy(folder)
-        run = build(folder, tree, splits, where, screen)
         _resume(run)
         yield run
 
