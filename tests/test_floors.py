@@ -20,7 +20,7 @@ FLOORS = {
         (
             "errors chance ramps pixels catalog quantities flags screen devices words machine",
             "core",
-            "nets metrics extractors",
+            "nets metrics extractors labels",
             "data gan vae diffusion",
             "training together recipe schema",
             "store sampling gallery report child evaluation privacy walking inversion film features attributes insight",

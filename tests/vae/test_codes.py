@@ -14,6 +14,7 @@ from triptych import chance
 from triptych.chance import Draw
 from triptych.core import NOTHING, Batch, Encodes, Scores, Shape, abilities
 from triptych.errors import UsageError
+from triptych.labels import with_gaps
 from triptych.nets.transformer import Transformer
 from triptych.pixels import to_float
 from triptych.vae.codeprior import CodePrior, by_confidence, gumbel, in_raster_order, one_by_one, schedule, unmask
@@ -251,10 +252,10 @@ def test_only_the_turn_of_codes_moves_the_book() -> None:
 def test_labels_hide_at_their_share() -> None:
     given = {"labels": torch.ones(4000, dtype=torch.int64)}
     torch.manual_seed(0)
-    hidden = (Coding(label_dropout=0.3)._with_gaps(given)["labels"] == -1).double().mean().item()
+    hidden = (with_gaps(given, Coding(label_dropout=0.3).label_dropout)["labels"] == -1).double().mean().item()
     assert hidden == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 4000))
-    assert Coding(label_dropout=0.0)._with_gaps(given)["labels"].min() == 1
-    assert Coding()._with_gaps(NOTHING) == NOTHING
+    assert with_gaps(given, Coding(label_dropout=0.0).label_dropout)["labels"].min() == 1
+    assert with_gaps(NOTHING, Coding().label_dropout) == NOTHING
 
 
 @pytest.mark.parametrize(

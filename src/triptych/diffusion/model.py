@@ -18,6 +18,7 @@ from triptych.diffusion import levels, samplers, scaling
 from triptych.diffusion.samplers import Denoiser, Sampler
 from triptych.diffusion.scaling import Scaling, eps
 from triptych.errors import UsageError, nearest
+from triptych.labels import classes_of
 from triptych.nets.mlp import ResidualMlp
 from triptych.nets.unet import UNet
 
@@ -130,7 +131,7 @@ def ddpm(
     null is for what is not in [-1, 1]. Raises a `UsageError` for values that make no network, and for a
     conditional model of images without classes.
     """
-    classes = _classes(conditional, classes)
+    classes = classes_of(conditional, classes)
     net = UNet(image_shape, classes, width, multipliers, blocks, attention, dropout)
     return Diffusion(net, image_shape, classes, levels.linear(steps), eps, sampler, bound)
 
@@ -148,7 +149,7 @@ def flow(
     bound: float | None = None,
 ) -> Diffusion:
     """Rectified flow (Liu et al. 2022, arXiv:2209.03003) with the network of `ddpm`; raises as that does."""
-    classes = _classes(conditional, classes)
+    classes = classes_of(conditional, classes)
     net = UNet(image_shape, classes, width, multipliers, blocks, attention, dropout)
     return Diffusion(net, image_shape, classes, levels.straight(steps), scaling.flow, bound=bound)
 
@@ -164,13 +165,6 @@ def flow_mlp(
     bound: float | None = None,
 ) -> Diffusion:
     """Rectified flow with a network for vectors, images (D, 1, 1); raises as `ddpm` does."""
-    classes = _classes(conditional, classes)
+    classes = classes_of(conditional, classes)
     net = ResidualMlp(image_shape, classes, width, blocks, dropout)
     return Diffusion(net, image_shape, classes, levels.straight(steps), scaling.flow, bound=bound)
-
-
-def _classes(conditional: bool, classes: int) -> int:
-    """The classes that a model is asked for; raises a `UsageError` where it is to know some and there are none."""
-    if conditional and not classes:
-        raise UsageError("The images have no classes: sort them into folders or set model.conditional=false.")
-    return classes if conditional else 0

@@ -11,9 +11,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from triptych.core import Batch, Given, Model, Objective, Stats, Turn
+from triptych.core import Batch, Model, Objective, Stats, Turn
 from triptych.diffusion.model import Diffusion
 from triptych.errors import UsageError
+from triptych.labels import with_gaps
 
 
 class Denoising(Objective):
@@ -43,14 +44,6 @@ class Denoising(Objective):
         x = batch.images  # (B, C, H, W)
         s = model.table[torch.randint(len(model.table), (len(x),), device=x.device)]  # (B,)
         y = x + s.view(-1, 1, 1, 1) * torch.randn_like(x)
-        wrong = (model.denoise(y, s, self._with_gaps(batch.given)) - x).flatten(1)  # (B, C*H*W)
+        wrong = (model.denoise(y, s, with_gaps(batch.given, self.label_dropout)) - x).flatten(1)  # (B, C*H*W)
         error = wrong / model.scaling(s).out[:, None]
         return error.square().mean(1), {"clean": wrong.detach().square().mean()}
-
-    def _with_gaps(self, given: Given) -> Given:
-        """What is given, with some labels replaced by -1, the unknown class."""
-        if "labels" not in given:
-            return given
-        labels = given["labels"]  # (B,)
-        hidden = torch.rand(labels.shape, device=labels.device) < self.label_dropout
-        return {**given, "labels": labels.masked_fill(hidden, -1)}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from triptych.core import NOTHING, Given
 from triptych.errors import UsageError
-from triptych.gan.model import told
+from triptych.labels import told
 
 
 class Critic(nn.Module):

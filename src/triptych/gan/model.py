@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import pad
 
 from triptych import chance
 from triptych.chance import Draw
 from triptych.core import NOTHING, Given, Model, Shape
 from triptych.errors import UsageError
+from triptych.labels import told
 
 CENTRE = 1024  # latents whose mean style is the centre that truncation pulls to; half of them are the others mirrored
 
@@ -126,20 +127,8 @@ class Beside(nn.Module):
         return z if labels is None else torch.cat([z, told(labels, self.classes).to(z.dtype)], 1)
 
 
-def told(labels: Tensor, classes: int) -> Tensor:
-    """Labels (B,) as one-hot rows (B, classes), zeros for the label -1."""
-    return one_hot(labels + 1, classes + 1)[:, 1:]
-
-
 def check_latent(latent: int) -> int:
     """`latent` itself, or a sentence where no noise is left to draw from."""
     if latent < 1:
         raise UsageError(f"A generator's latent size is {latent}; give 1 or more.")
     return latent
-
-
-def classes_of(conditional: bool, classes: int) -> int:
-    """The classes that a player is told of: all, or none; a sentence where they are asked for and there are none."""
-    if conditional and not classes:
-        raise UsageError("conditional is true, but the images have no classes: give a folder for each class, or false.")
-    return classes if conditional else 0

@@ -19,7 +19,8 @@ from torch.nn.functional import leaky_relu
 from triptych.core import Shape
 from triptych.errors import UsageError
 from triptych.gan.critic import Critic
-from triptych.gan.model import Generator, check_latent, classes_of
+from triptych.gan.model import Generator, check_latent
+from triptych.labels import classes_of
 from triptych.nets.conv import Side, growing, ladder, shrinking, width_at
 from triptych.nets.resample import resized
 

@@ -19,7 +19,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from triptych.core import Shape
 from triptych.gan.critic import Critic
-from triptych.gan.model import Generator, check_latent, classes_of
+from triptych.gan.model import Generator, check_latent
+from triptych.labels import classes_of
 from triptych.nets.conv import Side, ladder
 from triptych.nets.resample import resized
 

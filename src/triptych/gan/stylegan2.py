@@ -21,7 +21,8 @@ from triptych.core import Shape
 from triptych.errors import UsageError
 from triptych.gan.critic import Critic
 from triptych.gan.equalised import TINY, WIDE, Conv, Dense, Deviation, Leaky, PixelNorm
-from triptych.gan.model import Generator, check_latent, classes_of, told
+from triptych.gan.model import Generator, check_latent
+from triptych.labels import classes_of, told
 from triptych.nets.conv import Side, ladder, width_at
 from triptych.nets.resample import resized
 

@@ -14,14 +14,13 @@ from torch import Tensor, nn
 
 from triptych.chance import Draw
 from triptych.core import NOTHING, Given, Likelihood, Model, Shape
-from triptych.errors import UsageError
+from triptych.labels import classes_of
 from triptych.nets.grid import GridDecoder, GridEncoder, grid_of
 from triptych.nets.transformer import Transformer
-from triptych.pixels import HALF
 from triptych.vae.codeprior import CodePrior
+from triptych.vae.densities import STEP
 from triptych.vae.quantisers import BaseQuantiser, Quantiser
 
-STEP = 1 / HALF  # the width of a uint8 value in units of x
 START = 0.1  # the learned deviation before training: about the error of a good reconstruction
 
 
@@ -129,9 +128,7 @@ def coded(
     many codes at once; `conditional` ones take a label for each image. Raises a `UsageError` for values that
     make no network, and for a conditional model of images without classes.
     """
-    if conditional and not classes:
-        raise UsageError("The images have no classes: sort them into folders or set model.conditional=false.")
-    classes = classes if conditional else 0
+    classes = classes_of(conditional, classes)
     sides = grid_of(image_shape, core)
     size = (image_shape[0], sides, quantiser.features, width, blocks)
     places = math.prod(sides[-1])

@@ -12,8 +12,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from triptych.core import Batch, Given, Model, Objective, Stats, Turn
+from triptych.core import Batch, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
+from triptych.labels import with_gaps
 from triptych.vae.codes import CodedVae
 from triptych.vae.quantisers import perplexity
 
@@ -65,12 +66,4 @@ class Coding(Objective):
         """Losses (B,) of the prior; nothing else has a gradient."""
         with torch.no_grad():
             codes = model.codes(batch.images)
-        return model.prior.loss(codes, self._with_gaps(batch.given)), {}
-
-    def _with_gaps(self, given: Given) -> Given:
-        """What is given, with some labels replaced by -1, the unknown class."""
-        if "labels" not in given:
-            return given
-        labels = given["labels"]  # (B,)
-        hidden = torch.rand(labels.shape, device=labels.device) < self.label_dropout
-        return {**given, "labels": labels.masked_fill(hidden, -1)}
+        return model.prior.loss(codes, with_gaps(batch.given, self.label_dropout)), {}

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from triptych.chance import Draw
 from triptych.core import NOTHING, Given, Likelihood, Model, Shape
 from triptych.errors import UsageError
+from triptych.labels import classes_of
 from triptych.nets.conv import ladder
 from triptych.vae.likelihood import Noise, NoiseNode
 from triptych.vae.model import check_sampling, class_rows
@@ -138,11 +139,9 @@ def hvae(
     """
     if min(levels, default=0) < 1 or latent < 1 or width < 1:
         raise UsageError(f"levels are {list(levels)}, width {width}, latent {latent}: give 1 or more of each.")
-    if conditional and not classes:
-        raise UsageError("conditional is true, but the images have no classes: give a folder for each class, or false.")
     sides = ladder(image_shape[1:], core)
     counts = [levels[min(step, len(levels) - 1)] for step in range(len(sides))]
-    told = classes if conditional else 0
+    known = classes_of(conditional, classes)
     encoder = BottomUp(image_shape[0], sides, [(count + 1) // 2 for count in counts], width)
-    decoder = TopDown(noise.answers, sides, counts, width, latent, told)
-    return HierarchicalVae(image_shape, encoder, decoder, noise, told)
+    decoder = TopDown(noise.answers, sides, counts, width, latent, known)
+    return HierarchicalVae(image_shape, encoder, decoder, noise, known)

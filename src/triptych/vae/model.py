@@ -14,11 +14,11 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from triptych.chance import Draw
 from triptych.core import NOTHING, Given, Likelihood, Model, Shape
 from triptych.errors import UsageError
+from triptych.labels import classes_of, told
 from triptych.nets.coder import Down, Up, features
 from triptych.nets.conv import ConvDecoder, ConvEncoder, ladder
 from triptych.vae.likelihood import Noise, NoiseNode
@@ -129,7 +129,7 @@ def class_rows(given: Given, classes: int, like: Tensor) -> Tensor:
         return like.new_zeros(len(like), 0)
     if "labels" not in given:
         raise UsageError("This model knows images by their class: give labels, one for each image.")
-    return one_hot(given["labels"] + 1, classes + 1)[:, 1:].to(like.dtype)
+    return told(given["labels"], classes).to(like.dtype)
 
 
 def check_sampling(temperature: float, pixels: str) -> None:
@@ -178,16 +178,14 @@ def vae(
             f"latent is {latent}, hidden {hidden}, blocks {blocks}, dropout {dropout}: "
             "give 1 or more, 1 or more, 0 or more, [0, 1)."
         )
-    if conditional and not classes:
-        raise UsageError("conditional is true, but the images have no classes: give a folder for each class, or false.")
-    told = classes if conditional else 0
+    known = classes_of(conditional, classes)
     small = ladders if blocks == 0 else partial(residual, blocks=blocks)
     down, gathered, up = small(image_shape, noise.answers, hidden, width=width, core=core, dropout=dropout)
     act = activation(dropout)
     encoder = nn.Sequential(down, nn.Linear(gathered, hidden), act(), nn.Linear(hidden, 2 * latent))
-    decoder = nn.Sequential(nn.Linear(latent + told, hidden), act(), up)
+    decoder = nn.Sequential(nn.Linear(latent + known, hidden), act(), up)
     own = fitted(image_shape, (latent,)) if fitted else None
-    return Vae(image_shape, (latent,), encoder, Told(decoder), noise, prior(image_shape, (latent,)), own, told)
+    return Vae(image_shape, (latent,), encoder, Told(decoder), noise, prior(image_shape, (latent,)), own, known)
 
 
 def activation(dropout: float) -> Callable[[], nn.Module]:
