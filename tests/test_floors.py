@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import triptych
+from triptych import recipe
 from triptych.catalog import FAMILIES, MENU
 
 ROOT = Path(triptych.__file__).parent
@@ -93,7 +94,7 @@ def words_of(tree: ast.AST) -> set[str]:
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_no_family_is_named(path: Path) -> None:
-    names = {*FAMILIES, *(word for name in MENU["model"] for word in name.split("-"))} - {"mlp", "kl", "latent", "flow"}
+    names = {*FAMILIES, *(word for name in [*MENU["model"], *recipe.names()] for word in name.split("-"))} - {"mlp", "kl", "latent", "flow"}
     assert not words_of(ast.parse(path.read_text(encoding="utf-8"))) & names
 
 
@@ -138,6 +139,7 @@ class Hide:
         if name.startswith("triptych.{family}"):
             raise ImportError(name + " is hidden")
 sys.meta_path.insert(0, Hide())
+from triptych import recipe
 from triptych import recipe
 from triptych.catalog import ONE_OF_EACH
 from triptych.commands.train import train

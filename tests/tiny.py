@@ -15,9 +15,9 @@ TINY = {
     "autoencoder-kl": ["model.width=8"],
     "hvae": ["model.width=8", "model.levels=[1]", "model.latent=2", "model.noise.parts=2"],
     "vae": ["model.width=4", "model.latent=4"],
-    "latent-flow": ["model.codec.width=4", "model.codec.latent=4", "model.prior.width=16", "objective.switch=480"],
+    "latent-flow": ["model.codec.width=4", "model.codec.latent=4", "model.prior.net.width=16", "objective.switch=480"],
     "vqvae": [*CODED, "model.quantiser.codes=8", "model.quantiser.features=4"],
     "fsq": [*CODED, "model.quantiser.levels=[4, 3]"],
-    "ddpm": ["model.width=8", "model.blocks=1"],
+    **{name: ["model.net.width=8", "model.net.blocks=1"] for name in ("ddpm", "iddpm", "edm", "flow")},
 }
 BATCH = 16

@@ -21,9 +21,7 @@ MENU: dict[str, dict[str, str]] = {
         "progressive": "triptych.gan.progressive:progressive()",
         "stylegan2": "triptych.gan.stylegan2:stylegan2()",
         "r3gan": "triptych.gan.r3gan:r3gan()",
-        "ddpm": "triptych.diffusion.model:ddpm()",
-        "flow": "triptych.diffusion.model:flow()",
-        "flow-mlp": "triptych.diffusion.model:flow_mlp()",
+        "diffusion": "triptych.diffusion.model:Diffusion()",
         "latent": "triptych.together.latent:Latent()",
     },
     "objective": {
@@ -91,6 +89,41 @@ MENU: dict[str, dict[str, str]] = {
     "quantiser": {
         "vector": "triptych.vae.quantisers:VectorQuantiser()",
         "finite-scalar": "triptych.vae.quantisers:FiniteScalarQuantiser()",
+    },
+    "net": {
+        "unet": "triptych.nets.unet:UNet()",
+        "residual-mlp": "triptych.nets.mlp:ResidualMlp()",
+    },
+    "path": {
+        "linear": "triptych.diffusion.paths:linear()",
+        "cosine": "triptych.diffusion.paths:cosine()",
+        "straight": "triptych.diffusion.paths:straight()",
+        "exploding": "triptych.diffusion.paths:exploding()",
+    },
+    "scaling": {
+        "eps": "triptych.diffusion.scaling:eps",
+        "x0": "triptych.diffusion.scaling:x0",
+        "v": "triptych.diffusion.scaling:velocity",
+        "flow": "triptych.diffusion.scaling:flow",
+        "edm": "triptych.diffusion.scaling:edm()",
+    },
+    "levels": {
+        "uniform": "triptych.diffusion.levels:uniform()",
+        "log-normal": "triptych.diffusion.levels:log_normal()",
+        "logit-normal": "triptych.diffusion.levels:logit_normal()",
+        "importance": "triptych.diffusion.levels:importance()",
+    },
+    "weighting": {
+        "unit": "triptych.diffusion.weighting:unit",
+        "min-snr": "triptych.diffusion.weighting:min_snr()",
+        "p2": "triptych.diffusion.weighting:p2()",
+        "edm": "triptych.diffusion.weighting:edm()",
+        "velocity": "triptych.diffusion.weighting:velocity()",
+    },
+    "pairing": {
+        "independent": "triptych.diffusion.pairing:independent",
+        "transport": "triptych.diffusion.pairing:transport",
+        "nearest": "triptych.diffusion.pairing:nearest()",
     },
     "optimiser": {
         "adam": "triptych.training.optimisers:adam()",

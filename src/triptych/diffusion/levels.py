@@ -1,58 +1,123 @@
-"""Noise levels: tables to train on, and walks through them to sample along.
+"""At which levels a network is taught: distributions of s, each with the factor that keeps the loss unbiased.
 
-A level is s = sigma_t / alpha_t (see the package's head); the variance-preserving path of Ho et al.
-(2020, arXiv:2006.11239) has alpha_bar_t = 1 / (1 + s_t^2). A table is a rising tensor, a walk a
-falling one that ends at zero. Both are made in float64.
+Notation: B images; s their levels, drawn within `table`, the rising levels of a path.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from abc import ABC, abstractmethod
+from typing import NamedTuple
 
+import torch
+from torch import Tensor, nn
+
+from triptych.diffusion.paths import place
 from triptych.errors import UsageError
 
-STEPS = 1000  # for which the paper's betas are meant
+
+class Drawn(NamedTuple):
+    """Levels (B,), and the factor (B,) of each image's loss."""
+
+    s: Tensor
+    factor: Tensor
 
 
-def linear(steps: int = STEPS, low: float = 1e-4, high: float = 0.02) -> Tensor:
-    """The levels s_1 < ... < s_T of betas on a straight line, (T,) (Ho et al. 2020, section 4).
+class Levels(nn.Module, ABC):
+    """A distribution of levels; what it learns of the losses is its state."""
 
-    With fewer or more than 1000 steps the betas grow or shrink, so that the last level stays as
-    noisy as it was. Raises a `UsageError` where they would then pass 1.
+    @abstractmethod
+    def draw(self, count: int, table: Tensor) -> Drawn:
+        """So many levels, each from table[0] to table[-1]."""
+
+    def follow(self, s: Tensor, losses: Tensor, table: Tensor) -> None:
+        """Learn of the losses (B,) at levels s (B,), before their factors; most distributions do not."""
+
+
+class Uniform(Levels):
+    """Each level of the table as often as any other (Ho et al. 2020, arXiv:2006.11239, algorithm 1)."""
+
+    def draw(self, count: int, table: Tensor) -> Drawn:
+        s = table[torch.randint(len(table), (count,), device=table.device)]
+        return Drawn(s, torch.ones_like(s))
+
+
+class Normal(Levels):
+    """ln s ~ N(mean, deviation^2) (Karras et al. 2022, arXiv:2206.00364, table 1).
+
+    On the straight path t = s / (1 + s) has logit ln s: this is the logit-normal of Esser et al. (2024,
+    arXiv:2403.03206, section 3.1) too. What falls outside the table is moved to its end.
     """
-    scale = STEPS / max(steps, 1)
-    if high * scale >= 1:
-        raise UsageError(f"A table of {steps} noise levels is too short; give more than {int(high * STEPS)}.")
-    betas = torch.linspace(low * scale, high * scale, steps, dtype=torch.float64)
-    return torch.expm1(-torch.log1p(-betas).cumsum(0)).sqrt()
+
+    def __init__(self, mean: float, deviation: float) -> None:
+        super().__init__()
+        if not deviation > 0:
+            raise UsageError(f"levels.deviation is {deviation}: give a number above 0.")
+        self.mean, self.deviation = mean, deviation
+
+    def draw(self, count: int, table: Tensor) -> Drawn:
+        s = (self.mean + self.deviation * torch.randn(count, device=table.device)).exp().to(table)
+        s = s.clamp(table[0], table[-1])
+        return Drawn(s, torch.ones_like(s))
 
 
-def straight(steps: int = STEPS) -> Tensor:
-    """The levels s = t / (1 - t) of times t on an even grid inside (0, 1), (T,), for `scaling.flow`.
+class Importance(Levels):
+    """Levels in proportion to the root of their mean square loss (Nichol and Dhariwal 2021, arXiv:2102.09672, equation 18).
 
-    Pure noise, t = 1, would be s = infinity; the last level is s = T, where a share 1 / (T + 1) of the
-    image is left. Raises a `UsageError` for fewer than two.
+    The table is cut into `bins` of as many levels each. Of each bin the mean square of the losses is
+    followed, about `memory` of its losses long; a share `even` of the draws pays no heed to it. The factor is
+    the uniform distribution's density over this one's, so that the expected loss stays what it was.
     """
-    if steps < 2:
-        raise UsageError(f"A table of {steps} noise levels is too short; give 2 or more.")
-    at = torch.arange(1, steps + 1, dtype=torch.float64)
-    return at / (steps + 1 - at)
+
+    def __init__(self, bins: int = 50, memory: int = 500, even: float = 0.1) -> None:
+        super().__init__()
+        if bins < 1 or memory < 1 or not 0 < even <= 1:
+            raise UsageError(
+                f"levels: bins {bins}, memory {memory}, even {even}: give bins and memory of at least 1, even in (0, 1]."
+            )
+        self.memory, self.even = memory, even
+        self.square: Tensor
+        self.seen: Tensor
+        self.register_buffer("square", torch.ones(bins))
+        self.register_buffer("seen", torch.zeros(bins, dtype=torch.int64))
+
+    def shares(self) -> Tensor:
+        """How likely each bin is drawn, (bins,)."""
+        root = torch.where(self.seen > 0, self.square, self.square.max()).sqrt()
+        return (1 - self.even) * root / root.sum() + self.even / len(root)
+
+    def draw(self, count: int, table: Tensor) -> Drawn:
+        shares = self.shares()
+        bins = torch.multinomial(shares, count, replacement=True)
+        within = (bins + torch.rand(count, device=bins.device)) / len(shares)  # even in the bin, in [0, 1)
+        s = table[(within * len(table)).long()]
+        return Drawn(s, 1 / (len(shares) * shares[bins]))
+
+    @torch.no_grad()
+    def follow(self, s: Tensor, losses: Tensor, table: Tensor) -> None:
+        bins = ((place(table, s).round() + 0.5) / len(table) * len(self.square)).long()
+        hits = bins.bincount(minlength=len(self.square))
+        sums = torch.zeros_like(self.square).index_add_(0, bins, losses.square().to(self.square))
+        self.seen += hits
+        weight = hits / self.seen.clamp(min=1, max=self.memory).maximum(hits)
+        self.square.lerp_(sums / hits.clamp(min=1), weight)
 
 
-def walk(table: Tensor, steps: int) -> Tensor:
-    """From the top of a table down to zero in `steps` even strides, (steps + 1,).
-
-    Raises a `UsageError` where the table has fewer levels than that, or `steps` is under 1.
-    """
-    if not 1 <= steps <= len(table):
-        raise UsageError(f"Sampling was asked to take {steps} steps; give 1 to {len(table)}.")
-    places = torch.linspace(len(table), 0, steps + 1, dtype=torch.float64).round().long()
-    return torch.cat([torch.zeros(1, dtype=torch.float64), table.double().cpu()])[places]
+def uniform() -> Levels:
+    """Each level of the path as often as any other."""
+    return Uniform()
 
 
-def place(table: Tensor, s: Tensor) -> Tensor:
-    """Where levels (B,) stand in a table, from 0 to T - 1: the inverse of table[t], linear between."""
-    above = torch.searchsorted(table, s.contiguous()).clamp(1, len(table) - 1)
-    low, high = table[above - 1], table[above]
-    return (above - 1 + (s - low) / (high - low)).clamp(0, len(table) - 1)
+def log_normal(mean: float = -1.2, deviation: float = 1.2) -> Levels:
+    """ln s normal, with the values of Karras et al. (2022, table 1)."""
+    return Normal(mean, deviation)
+
+
+def logit_normal(mean: float = 0.0, deviation: float = 1.0) -> Levels:
+    """logit t normal for t = s / (1 + s), with the values of Esser et al. (2024, section 5.1)."""
+    return Normal(mean, deviation)
+
+
+def importance(bins: int = 50, memory: int = 500, even: float = 0.1) -> Levels:
+    """Levels whose loss is large more often."""
+    return Importance(bins, memory, even)
+

@@ -1,37 +1,46 @@
 """Learning to denoise: one turn, with the error taken in what the network answers.
 
-Notation: B batch; x clean image (B, C, H, W); n standard normal noise; s level; y = x + s n.
+Notation: B batch; x clean image (B, C, H, W); n standard normal noise; s level; y = x + s n; D the estimate of x.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
-import torch
 from torch import Tensor
 
 from triptych.core import Batch, Model, Objective, Stats, Turn
+from triptych.diffusion.levels import Levels, uniform
 from triptych.diffusion.model import Diffusion
+from triptych.diffusion.pairing import Pairing, independent
+from triptych.diffusion.weighting import Weighting, unit
 from triptych.errors import UsageError
 from triptych.labels import with_gaps
 
 
 class Denoising(Objective):
-    """Denoising at levels drawn evenly from the model's table (Ho et al. 2020, algorithm 1).
+    """Denoising (Ho et al. 2020, algorithm 1) at `levels`, with noise by `pairing` and errors by `weighting`.
 
-    The error of the clean estimate over `out` is the error of the network's own answer. The loss is
-    its mean square over the pixels: where the answer is the noise, the paper's simple loss (14).
-    The logged `clean` is the mean square error of the clean estimate itself. A share `label_dropout`
-    of the labels is hidden, so that the model knows images of any class too (Ho and Salimans 2022,
-    arXiv:2207.12598, algorithm 1).
+    The error of the clean estimate over `out` is the error of the network's own answer. The loss is its mean
+    square over the pixels, times the weight of its level. The logged `clean` is the mean square error of the
+    clean estimate itself. A share `label_dropout` of what is told of images is hidden, so that the model knows
+    images of any class too (Ho and Salimans 2022, arXiv:2207.12598, algorithm 1).
     """
 
-    def __init__(self, label_dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        label_dropout: float = 0.1,
+        levels: Annotated[Levels, "levels"] | None = None,
+        weighting: Annotated[Weighting, "weighting"] = unit,
+        pairing: Annotated[Pairing, "pairing"] = independent,
+    ) -> None:
         super().__init__()
         if not 0 <= label_dropout <= 1:
             raise UsageError(f"label_dropout is {label_dropout}; give a share from 0 to 1.")
-        self.label_dropout = label_dropout
+        self.label_dropout, self.weighting, self.pairing = label_dropout, weighting, pairing
+        self.levels = levels or uniform()
 
     def turns(self, model: Model) -> Sequence[Turn]:
         """One turn, "denoise", that moves the whole model."""
@@ -42,8 +51,11 @@ class Denoising(Objective):
     def _loss(self, model: Diffusion, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
         """Losses (B,) at one level and with one noise for each image, and the numbers to log."""
         x = batch.images  # (B, C, H, W)
-        s = model.table[torch.randint(len(model.table), (len(x),), device=x.device)]  # (B,)
-        y = x + s.view(-1, 1, 1, 1) * torch.randn_like(x)
+        s, factor = self.levels.draw(len(x), model.table)  # (B,), (B,)
+        y = x + s.view(-1, 1, 1, 1) * self.pairing(x)
         wrong = (model.denoise(y, s, with_gaps(batch.given, self.label_dropout)) - x).flatten(1)  # (B, C*H*W)
-        error = wrong / model.scaling(s).out[:, None]
-        return error.square().mean(1), {"clean": wrong.detach().square().mean()}
+        out = model.scaling(s).out  # (B,)
+        losses = self.weighting(s, out) * (wrong / out[:, None]).square().mean(1)  # (B,)
+        if model.training:
+            self.levels.follow(s, losses.detach(), model.table)
+        return factor * losses, {"clean": wrong.detach().square().mean()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor
@@ -52,3 +53,10 @@ def ancestral(denoise: Denoiser, y: Tensor, levels: Tensor, draw: Draw, variance
         if t > 0:
             y = y + math.sqrt(variance(s, t)) * draw.normal(*y.shape[1:]).to(y)
     return y
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "ddim": ddim,
+    "ancestral": ancestral,
+    "ancestral-large": partial(ancestral, variance=large),
+}

@@ -43,3 +43,24 @@ def velocity(s: Tensor) -> Coefficients:
     """F is v = alpha n - sigma x (Salimans and Ho 2022, arXiv:2202.00512, appendix D)."""
     alpha = (1 + s.square()).rsqrt()
     return Coefficients(skip=alpha.square(), out=-s * alpha, inp=alpha)
+
+
+def x0(s: Tensor) -> Coefficients:
+    """F is the clean image x itself (Ho et al. 2020, section 3.2; Li and He 2025, arXiv:2511.13720)."""
+    return Coefficients(skip=torch.zeros_like(s), out=torch.ones_like(s), inp=(1 + s.square()).rsqrt())
+
+
+def edm(deviation: float = 0.5) -> Scaling:
+    """F is what is left of x beside the best linear guess, at unit variance in and out.
+
+    (Karras et al. 2022, arXiv:2206.00364, table 1; `deviation` is that of the images.) With `weighting.unit` the
+    loss is that paper's own.
+    """
+    if not deviation > 0:
+        raise UsageError(f"scaling.deviation is {deviation}: give a number above 0.")
+
+    def coefficients(s: Tensor) -> Coefficients:
+        total = (s.square() + deviation**2).rsqrt()
+        return Coefficients(skip=(deviation * total).square(), out=s * deviation * total, inp=total)
+
+    return coefficients
