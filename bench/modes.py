@@ -98,10 +98,10 @@ class Points:
         return Batch(points[:, None, None, :])  # (B, 1, 1, 2)
 
 
-def layers(inside: int, depth: int) -> nn.Sequential:
-    """Linear layers of WIDTH with leaky ReLUs between them, (B, inside) -> (B, WIDTH)."""
+def layers(inside: int, depth: int, slope: float = 0.0) -> nn.Sequential:
+    """Linear layers of WIDTH with ReLUs, or leaky ones, behind them, (B, inside) -> (B, WIDTH)."""
     sizes = [inside] + [WIDTH] * depth
-    pairs = [(nn.Linear(*pair), nn.LeakyReLU(0.2)) for pair in itertools.pairwise(sizes)]
+    pairs = [(nn.Linear(*pair), nn.LeakyReLU(slope)) for pair in itertools.pairwise(sizes)]
     return nn.Sequential(nn.Flatten(), *itertools.chain(*pairs))
 
 

@@ -1,4 +1,4 @@
-"""Tables of noise levels, in closed form where there is one."""
+"""Distributions of levels: their moments, and that the loss stays unbiased."""
 
 from __future__ import annotations
 
@@ -7,59 +7,79 @@ import math
 import pytest
 import torch
 
-from triptych.diffusion.levels import linear, place, straight, walk
+from triptych import chance
+from triptych.diffusion.levels import Levels, importance, log_normal, logit_normal, uniform
+from triptych.diffusion.paths import exploding, linear
 from triptych.errors import UsageError
 
-
-def test_the_linear_table_is_the_paper_s() -> None:
-    table = linear()
-    kept = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
-    torch.testing.assert_close(1 / (1 + table.square()), kept, rtol=1e-12, atol=0)
-    assert table.dtype == torch.float64
-    assert (table.diff() > 0).all()
+TABLE = exploding(1000).table.float()
+N = 40_000
 
 
-def test_the_last_term_of_the_bound() -> None:
-    """KL(q(x_T | x_0) || N(0, I)) of unit-variance data: truths D8."""
-    top = linear()[-1].item()
-    assert -0.5 * math.log1p(-1 / (1 + top**2)) == pytest.approx(2.018e-5, rel=2e-4)
+def test_uniform_levels_are_those_of_the_table() -> None:
+    chance.reseed(0)
+    table = linear().table.float()
+    s, factor = uniform().draw(N, table)
+    assert torch.isin(s, table).all()
+    counts = torch.histc(torch.searchsorted(table, s).float(), 10, 0, 1000)
+    assert (counts - N / 10).abs().max() < 5 * (N / 10) ** 0.5
+    assert (factor == 1).all()
 
 
-@pytest.mark.parametrize("steps", [100, 250, 4000])
-def test_another_number_of_steps_ends_as_noisy(steps: int) -> None:
-    assert math.log(linear(steps)[-1] / linear()[-1]) == pytest.approx(0, abs=0.7)
+@pytest.mark.parametrize(("make", "mean", "deviation"), [(log_normal, -1.2, 1.2), (logit_normal, 0.0, 1.0)])
+def test_normal_levels(make: type, mean: float, deviation: float) -> None:
+    """ln s, which is the logit of t = s / (1 + s), has the moments that it says, within five standard errors."""
+    chance.reseed(0)
+    s, factor = make().draw(N, TABLE)
+    logit = torch.log(s / (1 + s) / (1 - s / (1 + s)))
+    assert logit.mean().item() == pytest.approx(mean, abs=5 * deviation / math.sqrt(N))
+    assert logit.std().item() == pytest.approx(deviation, rel=5 / math.sqrt(2 * N) + 2e-3)
+    assert (factor == 1).all()
+    s, _ = make(mean=9.0).draw(100, TABLE)
+    assert s.max() == TABLE[-1]
 
 
-@pytest.mark.parametrize("steps", [-1, 0, 20])
-def test_too_few_steps_are_refused(steps: int) -> None:
-    with pytest.raises(UsageError, match="more than 20"):
-        linear(steps)
+def taught(levels: Levels, rounds: int = 60) -> Levels:
+    """Levels that have seen a loss that grows with the place in the table."""
+    for _ in range(rounds):
+        s, _ = levels.draw(500, TABLE)
+        levels.follow(s, torch.searchsorted(TABLE, s) / 1000, TABLE)
+    return levels
 
 
-def test_a_walk_goes_down_from_the_top_to_zero() -> None:
-    table = linear()
-    assert torch.equal(walk(table, 1000), torch.cat([table.flip(0), torch.zeros(1)]))
-    assert torch.equal(walk(table, 1), torch.stack([table[-1], torch.zeros(())]))
-    assert torch.equal(walk(table, 4), torch.cat([table[[999, 749, 499, 249]], torch.zeros(1)]))
+def test_importance_follows_the_losses() -> None:
+    """Shares go with the root of the mean square loss, here the place itself."""
+    chance.reseed(0)
+    levels = taught(importance(bins=10, even=0.001))
+    shares = levels.shares()
+    torch.testing.assert_close(shares, (torch.arange(10) + 0.5) / 50, rtol=0.06, atol=0.002)
+    s, _ = levels.draw(N, TABLE)
+    drawn = torch.histc(torch.searchsorted(TABLE, s).float(), 10, 0, 1000) / N
+    torch.testing.assert_close(drawn, shares, rtol=0, atol=5 / math.sqrt(N))
 
 
-@pytest.mark.parametrize("steps", [-1, 0, 1001])
-def test_walks_that_there_are_not(steps: int) -> None:
-    with pytest.raises(UsageError, match="give 1 to 1000"):
-        walk(linear(), steps)
+def test_importance_does_not_change_the_expected_loss() -> None:
+    chance.reseed(0)
+    levels = taught(importance(bins=10))
+    s, factor = levels.draw(N, TABLE)
+    loss = torch.searchsorted(TABLE, s) / 1000
+    assert (factor * loss).mean().item() == pytest.approx(0.4995, abs=5 * (factor * loss).std().item() / math.sqrt(N))
+    assert (factor * loss).std() < loss.std()  # what it is for
 
 
-def test_the_place_of_a_level_is_its_index() -> None:
-    table = linear().float()
-    assert torch.equal(place(table, table), torch.arange(1000.0))
-    between = (table[10] + table[11]) / 2
-    assert place(table, between[None]).item() == pytest.approx(10.5, abs=1e-3)
-    assert place(table, torch.tensor([0.0, 1e6])).tolist() == [0, 999]
+def test_what_importance_learnt_is_its_state() -> None:
+    chance.reseed(0)
+    one, other = taught(importance(bins=10)), importance(bins=10)
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(one.shares(), other.shares())
 
 
-def test_the_straight_table_is_even_in_time() -> None:
-    s = straight(9)
-    torch.testing.assert_close(s / (1 + s), torch.arange(1, 10).double() / 10, rtol=1e-14, atol=0)
-    assert s[-1] == 9
-    with pytest.raises(UsageError, match="2 or more"):
-        straight(1)
+@pytest.mark.parametrize("wrong", [{"bins": 0}, {"memory": 0}, {"even": 0.0}, {"even": 1.5}], ids=str)
+def test_no_such_importance(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="levels: bins"):
+        importance(**wrong)  # type: ignore[arg-type]
+
+
+def test_no_deviation() -> None:
+    with pytest.raises(UsageError, match="above 0"):
+        log_normal(deviation=0.0)

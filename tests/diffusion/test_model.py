@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -11,10 +12,15 @@ from torch import Tensor, nn
 
 from triptych.chance import Draw
 from triptych.core import NOTHING, Encodes, Given, Model, abilities
-from triptych.diffusion.levels import linear, straight
-from triptych.diffusion.model import SAMPLERS, Diffusion, ddpm, flow, flow_mlp
+from triptych.diffusion.model import Diffusion
+from triptych.diffusion.paths import Path, linear, preserving, straight
+from triptych.diffusion.samplers import SAMPLERS
+from triptych.diffusion.scaling import eps
 from triptych.diffusion.scaling import flow as flow_scaling
+from triptych.diffusion.schedules import SCHEDULES
 from triptych.errors import UsageError
+from triptych.nets.mlp import ResidualMlp
+from triptych.nets.unet import UNet
 
 SHAPE = (2, 5, 7)
 
@@ -35,14 +41,20 @@ class Exact(nn.Module):
 @pytest.fixture
 def exact() -> Diffusion:
     """A model of N(0, 1/4) without an error of its own, in float64."""
-    table = linear().float().double()
-    return Diffusion(Exact(table, 0.25), SHAPE, 0, table).double()
+    table = linear().table.float().double()
+    return Diffusion(lambda **facts: Exact(table, 0.25), Path(table, preserving), eps, SHAPE, bound=1.0).double()
+
+
+def ddpm(classes: int = 3, conditional: bool = True) -> Diffusion:
+    """A small one that has learnt nothing."""
+    net = partial(UNet, width=8, blocks=1)
+    return Diffusion(net, linear(), eps, (1, 8, 8), classes, conditional, bound=1.0)
 
 
 @pytest.fixture
 def small() -> Diffusion:
     torch.manual_seed(0)
-    model = ddpm((1, 8, 8), 3, width=8, blocks=1, conditional=True)
+    model = ddpm()
     for parameter in model.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.05)
@@ -57,7 +69,7 @@ def test_what_it_can_do(small: Diffusion) -> None:
     assert isinstance(small, Model)
     assert isinstance(small, Encodes)
     assert abilities(small) == ("sample", "encode", "conditional")
-    assert abilities(ddpm((1, 8, 8), 3, width=8)) == ("sample", "encode")
+    assert abilities(ddpm(conditional=False)) == ("sample", "encode")
     assert small.latent_shape == small.image_shape == (1, 8, 8)
     assert all(key.startswith("net.") for key in small.state_dict())
 
@@ -78,7 +90,8 @@ def test_samples_have_the_data_s_spread(exact: Diffusion, sampler: str) -> None:
 
 def test_estimates_are_kept_within_bounds(exact: Diffusion) -> None:
     def most(bound: float | None) -> float:
-        model = Diffusion(exact.net, SHAPE, 0, exact.table, bound=bound).double()
+        path = Path(exact.table, preserving)
+        model = Diffusion(lambda **facts: exact.net, path, eps, SHAPE, bound=bound).double()
         return model.sample(Draw(range(50)), steps=20).abs().max().item()
 
     assert most(None) > 1
@@ -140,10 +153,67 @@ def test_samplers_and_steps_that_there_are_not(small: Diffusion) -> None:
 
 
 def test_classes_are_taken_only_where_there_are_any() -> None:
-    assert ddpm((1, 8, 8), 10, width=8).classes == 0
-    assert ddpm((1, 8, 8), 10, width=8, conditional=True).classes == 10
+    assert ddpm(10, conditional=False).classes == 0
+    assert ddpm(10).classes == 10
     with pytest.raises(UsageError, match=r"model\.conditional=false"):
-        ddpm((1, 8, 8), 0, width=8, conditional=True)
+        ddpm(0)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_schedules_fall_from_the_top_to_zero(exact: Diffusion, schedule: str) -> None:
+    down = exact.levels(schedule, 7)
+    assert down.dtype == torch.float64
+    assert len(down) == 8
+    assert (down.diff() < 0).all()
+    assert down[0].item() == pytest.approx(exact.table[-1].item(), rel=1e-6)
+    assert down[-1] == 0
+    assert down[-2] >= exact.table[0] * (1 - 1e-6)
+    assert torch.equal(exact.levels(down), down)
+    with pytest.raises(UsageError, match="'karras'"):
+        exact.sample(Draw([0]), schedule="karas")
+
+
+def test_karras_is_the_paper_s() -> None:
+    """Equation 5 with 18 steps from 80 to 0.002: the second level is 57.5860, the last but one 0.002."""
+    down = SCHEDULES["karras"](torch.tensor([0.002, 80.0], dtype=torch.float64), 18)
+    first = (80 ** (1 / 7) + 1 / 17 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+    assert down[1].item() == pytest.approx(first, rel=1e-12)
+    assert down[-2].item() == pytest.approx(0.002, rel=1e-12)
+
+
+def test_the_model_s_own_way_is_the_default(exact: Diffusion) -> None:
+    exact.steps, exact.schedule, exact.sampler = 5, "karras", "ancestral"
+    own = exact.sample(Draw([1, 2]))
+    assert torch.equal(own, exact.sample(Draw([1, 2]), sampler="ancestral", steps=5, schedule="karras"))
+    assert not torch.equal(own, exact.sample(Draw([1, 2]), steps=6))
+
+
+def test_guidance_is_away_from_any_class(small: Diffusion) -> None:
+    """At scale 1 the plain call, at 0 that without labels, bit for bit; and outside its interval nothing."""
+    plain = small.sample(Draw([0, 1]), labels(0, 2), steps=3)
+    assert torch.equal(small.sample(Draw([0, 1]), labels(0, 2), steps=3, guidance=1.0), plain)
+    unknown = small.sample(Draw([0, 1]), steps=3)
+    assert torch.equal(small.sample(Draw([0, 1]), labels(0, 2), steps=3, guidance=0.0), unknown)
+    strong = small.sample(Draw([0, 1]), labels(0, 2), steps=3, guidance=3.0)
+    assert not torch.equal(strong, plain)
+    assert torch.equal(small.sample(Draw([0, 1]), labels(0, 2), steps=3, guidance=3.0, interval=(1e6, 1e7)), plain)
+    with pytest.raises(UsageError, match="no classes"):
+        ddpm(conditional=False).sample(Draw([0]), guidance=2.0)
+
+
+def test_autoguidance_is_away_from_a_weaker_self(exact: Diffusion) -> None:
+    """Exact models of N(0, 1/4) and N(0, 1): the guided one is narrower, by the closed form of truth D10."""
+    exact.bound = math.inf
+    path = Path(exact.table, preserving)
+    weaker = Diffusion(lambda **facts: Exact(exact.table, 1.0), path, eps, SHAPE).double()
+    z = Draw(range(3)).normal(*SHAPE).double()
+    made = exact.sample(Draw(range(3)), steps=1000, weaker=weaker, autoguidance=2.0)
+    top = exact.table[-1].item() ** 2
+    factor = 0.25 / (0.25 + top) * ((1 + top) / 1.0) ** 0.5  # w = 2: (l_c / ..)^1 (l_u / ..)^(-1/2)
+    torch.testing.assert_close(made, factor * z * exact.spread(), rtol=0.02, atol=1e-3)
+    for wrong in (None, ddpm()):
+        with pytest.raises(UsageError, match="weaker model"):
+            exact.sample(Draw([0]), weaker=wrong, autoguidance=2.0)
 
 
 class Velocity(nn.Module):
@@ -161,9 +231,9 @@ class Velocity(nn.Module):
 
 def test_a_flow_goes_where_the_exact_velocity_leads() -> None:
     """x_0 = m + sqrt(l) z; the error is Euler's, of the first order in the steps, for vectors and no bounds."""
-    table = straight(4000)
-    model = Diffusion(Velocity(4000, 3.0, 0.25), (6, 1, 1), 0, table, flow_scaling, bound=None).double()
-    model.table = table  # in float64
+    path = straight(4000)
+    model = Diffusion(lambda **facts: Velocity(4000, 3.0, 0.25), path, flow_scaling, (6, 1, 1)).double()
+    model.table = path.table  # in float64
     z = Draw(range(50)).normal(6, 1, 1).double()
 
     def error(steps: int) -> float:
@@ -174,10 +244,8 @@ def test_a_flow_goes_where_the_exact_velocity_leads() -> None:
     torch.testing.assert_close(model.encode(model.decode(z, steps=4000), steps=4000), z, rtol=0, atol=0.02)
 
 
-@pytest.mark.parametrize("make", [flow, flow_mlp])
-def test_flows_are_for_vectors_too(make: Callable[..., Diffusion]) -> None:
-    model = make((5, 1, 1), 3, width=8, blocks=1, conditional=True).eval()
+@pytest.mark.parametrize("net", [UNet, ResidualMlp])
+def test_flows_are_for_vectors_too(net: Callable[..., nn.Module]) -> None:
+    model = Diffusion(partial(net, width=8, blocks=1), straight(), flow_scaling, (5, 1, 1), 3, conditional=True).eval()
     assert model.sample(Draw([0, 1]), labels(0, 2), steps=3).shape == (2, 5, 1, 1)
     assert model.bound == math.inf
-    with pytest.raises(UsageError, match="no classes"):
-        make((5, 1, 1), 0, conditional=True)

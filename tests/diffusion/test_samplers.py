@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from triptych.chance import Draw
-from triptych.diffusion.levels import linear, walk
+from triptych.diffusion.paths import linear, walk
 from triptych.diffusion.samplers import Denoiser, Sampler, Variance, ancestral, ddim, large, small
 
 LAMBDA = 0.25
@@ -58,7 +58,7 @@ def with_variance(rule: Variance) -> Sampler:
 
 def test_ddim_takes_euler_s_steps() -> None:
     """S1: each step multiplies by (L + s t) / (L + s^2)."""
-    levels = walk(linear(), 37)
+    levels = walk(linear().table, 37)
     exact = math.prod((LAMBDA + s * t) / (LAMBDA + s * s) for s, t in pairwise(levels.tolist()))
     y = torch.ones(2, 1, 1, 1, dtype=torch.float64)
     torch.testing.assert_close(ddim(gaussian(LAMBDA), y, levels, Draw(())), exact * y, rtol=1e-13, atol=0)
@@ -78,7 +78,7 @@ def test_even_angles_lose_a_cosine_a_step(steps: int) -> None:
 @pytest.mark.parametrize(("rule", "exact"), [(small, 0.9845008), (large, 1.0030083)])
 def test_a_thousand_ancestral_steps(rule: Variance, exact: float) -> None:
     """S4: the variance of samples over the data's, with each of the paper's two variances."""
-    levels = walk(linear(), 1000)
+    levels = walk(linear().table, 1000)
     found = variance_of(with_variance(rule), levels, start=1 + float(levels[0]) ** 2)
     assert found / LAMBDA == pytest.approx(exact, abs=6e-8)
 
@@ -89,7 +89,7 @@ def test_the_best_variance_is_exact() -> None:
     def best(s: float, t: float) -> float:
         return small(s, t) + (1 - t * t / (s * s)) ** 2 * LAMBDA * s * s / (LAMBDA + s * s)
 
-    levels = walk(linear(), 100)[:-1]
+    levels = walk(linear().table, 100)[:-1]
     found = variance_of(with_variance(best), levels, start=LAMBDA + float(levels[0]) ** 2)
     assert found == pytest.approx(LAMBDA + float(levels[-1]) ** 2, rel=1e-12)
 
@@ -104,7 +104,7 @@ def in_x(alphas_bar: tuple[float, float], x_t: float, clean: float) -> tuple[flo
 
 @pytest.mark.parametrize("step", [1, 10, 500, 999])
 def test_one_ancestral_step_is_the_paper_s(step: int) -> None:
-    s, t = linear()[[step, step - 1]].tolist()
+    s, t = linear().table[[step, step - 1]].tolist()
     bars = 1 / (1 + s * s), 1 / (1 + t * t)
     y, clean = 0.7, -0.4
     mean, least, most = in_x(bars, y * bars[0] ** 0.5, clean)
@@ -119,7 +119,7 @@ def test_one_ancestral_step_is_the_paper_s(step: int) -> None:
 
 
 def test_eta_leads_from_ddim_to_ancestral() -> None:
-    levels, y = walk(linear(), 20), torch.ones(3, 1, 2, 2, dtype=torch.float64)
+    levels, y = walk(linear().table, 20), torch.ones(3, 1, 2, 2, dtype=torch.float64)
     denoise = gaussian(LAMBDA)
     nothing = ddim(denoise, y, levels, Draw(()), eta=0.0)  # would fail if it drew anything
     assert torch.equal(nothing, ddim(denoise, y, levels, Draw([1, 2, 3])))
@@ -135,5 +135,5 @@ def test_a_known_image_is_found() -> None:
     point = torch.randn(1, 3, 4, 4, dtype=torch.float64)
     y = 100 * torch.randn(2, 3, 4, 4, dtype=torch.float64)
     for sampler in (ddim, ancestral, with_variance(large)):
-        found = sampler(lambda y, s: point.expand_as(y), y, walk(linear(), 10), Draw([0, 1]))
+        found = sampler(lambda y, s: point.expand_as(y), y, walk(linear().table, 10), Draw([0, 1]))
         torch.testing.assert_close(found, point.expand_as(y), rtol=0, atol=1e-12)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from triptych.diffusion.scaling import Scaling, eps, flow, velocity
+from triptych.diffusion.scaling import Scaling, edm, eps, flow, velocity, x0
+from triptych.errors import UsageError
 
 D = 5
 
@@ -38,10 +39,10 @@ def truth(request: pytest.FixtureRequest) -> Truth:
 
 
 def answers(truth: Truth) -> dict[Scaling, Tensor]:
-    return {eps: truth.noise, velocity: truth.alpha * truth.noise - truth.sigma * truth.clean}
+    return {eps: truth.noise, x0: truth.clean, velocity: truth.alpha * truth.noise - truth.sigma * truth.clean}
 
 
-@pytest.mark.parametrize("scaling", [eps, velocity])
+@pytest.mark.parametrize("scaling", [eps, x0, velocity])
 def test_the_ideal_answer_gives_the_ideal_estimate(scaling: Scaling, truth: Truth) -> None:
     s = torch.tensor([truth.sigma / truth.alpha], dtype=torch.float64)
     y = truth.x_t / truth.alpha
@@ -53,11 +54,11 @@ def test_the_ideal_answer_gives_the_ideal_estimate(scaling: Scaling, truth: Trut
     torch.testing.assert_close(score, truth.score, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("scaling", [eps, velocity])
+@pytest.mark.parametrize("scaling", [eps, x0, velocity])
 def test_the_error_over_out_is_the_error_of_the_answer(scaling: Scaling, truth: Truth) -> None:
     s = torch.tensor([truth.sigma / truth.alpha], dtype=torch.float64)
     x, n = torch.randn(2, D, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    target = {eps: n, velocity: truth.alpha * n - truth.sigma * x}[scaling]
+    target = {eps: n, x0: x, velocity: truth.alpha * n - truth.sigma * x}[scaling]
     skip, out, _ = scaling(s)
     answer = torch.zeros(D, dtype=torch.float64)
     wrong = skip * (x + s * n) + out * answer - x
@@ -77,3 +78,16 @@ def test_the_flow_answers_with_the_velocity(t: float) -> None:
     torch.testing.assert_close(skip * y + out * v, clean, rtol=1e-10, atol=1e-10)
     x, n = torch.randn(2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     torch.testing.assert_close((skip * (x + s * n) - x) / out, x - n, rtol=1e-9, atol=1e-9)  # of the answer 0
+
+
+@pytest.mark.parametrize("s", [0.002, 0.5, 3.0, 80.0])
+def test_edm_leaves_nothing_to_a_network_of_gaussian_images(s: float) -> None:
+    """Truth D1: for x ~ N(0, d^2) c_skip is the Wiener gain, so the answer is 0; in and target have variance 1."""
+    d, level = 0.37, torch.tensor([s], dtype=torch.float64)
+    skip, out, inp = edm(d)(level)
+    assert skip.item() == pytest.approx(d * d / (d * d + s * s), rel=1e-12)
+    assert (inp.square() * (d * d + s * s)).item() == pytest.approx(1, rel=1e-12)
+    left = (1 - skip) ** 2 * d * d + skip**2 * s * s  # variance of x - skip y
+    assert (left / out.square()).item() == pytest.approx(1, rel=1e-12)
+    with pytest.raises(UsageError, match="above 0"):
+        edm(0.0)

@@ -61,18 +61,19 @@ class Normal(Levels):
 
 
 class Importance(Levels):
-    """Levels in proportion to the root of their mean square loss (Nichol and Dhariwal 2021, arXiv:2102.09672, equation 18).
+    """Levels in proportion to the root of their mean square loss.
 
-    The table is cut into `bins` of as many levels each. Of each bin the mean square of the losses is
-    followed, about `memory` of its losses long; a share `even` of the draws pays no heed to it. The factor is
-    the uniform distribution's density over this one's, so that the expected loss stays what it was.
+    (Nichol and Dhariwal 2021, arXiv:2102.09672, equation 18.) The table is cut into `bins` of as many levels
+    each. Of each bin the mean square of the losses is followed, about `memory` of its losses long; a share
+    `even` of the draws pays no heed to it. The factor is the uniform distribution's density over this one's,
+    so that the expected loss stays what it was.
     """
 
     def __init__(self, bins: int = 50, memory: int = 500, even: float = 0.1) -> None:
         super().__init__()
         if bins < 1 or memory < 1 or not 0 < even <= 1:
             raise UsageError(
-                f"levels: bins {bins}, memory {memory}, even {even}: give bins and memory of at least 1, even in (0, 1]."
+                f"levels: bins {bins}, memory {memory}, even {even}: give 1 or more bins and memory, even in (0, 1]."
             )
         self.memory, self.even = memory, even
         self.square: Tensor
@@ -120,4 +121,3 @@ def logit_normal(mean: float = 0.0, deviation: float = 1.0) -> Levels:
 def importance(bins: int = 50, memory: int = 500, even: float = 0.1) -> Levels:
     """Levels whose loss is large more often."""
     return Importance(bins, memory, even)
-

@@ -10,7 +10,7 @@ image at level s, D the estimate of x; z = y / sqrt(1 + s^2) at the highest leve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import torch
@@ -152,7 +152,7 @@ class Diffusion(Model):
         return within(steered, denoise, *interval) if away and interval else steered
 
 
-def known(name: str, menu: dict[str, object]) -> str:
+def known(name: str, menu: Mapping[str, object]) -> str:
     """The name, or a sentence where the menu does not have it."""
     if name not in menu:
         what = "sampler" if menu is SAMPLERS else "schedule"

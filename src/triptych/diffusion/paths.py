@@ -54,7 +54,7 @@ def linear(steps: int = STEPS, low: float = 1e-4, high: float = 0.02) -> Path:
 
 
 def cosine(steps: int = STEPS) -> Path:
-    """alpha^2 a squared cosine of time, variance preserving (Nichol and Dhariwal 2021, arXiv:2102.09672, equation 17)."""
+    """alpha^2 a squared cosine of time (Nichol and Dhariwal 2021, arXiv:2102.09672, equation 17)."""
     _enough(steps)
     angles = (torch.arange(steps + 1, dtype=torch.float64) / steps + OFFSET) / (1 + OFFSET) * math.pi / 2
     left = angles.cos().square()

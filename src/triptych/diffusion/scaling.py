@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from triptych.errors import UsageError
+
 
 class Coefficients(NamedTuple):
     """Factors (B,) for images of B levels."""
@@ -47,7 +49,7 @@ def velocity(s: Tensor) -> Coefficients:
 
 def x0(s: Tensor) -> Coefficients:
     """F is the clean image x itself (Ho et al. 2020, section 3.2; Li and He 2025, arXiv:2511.13720)."""
-    return Coefficients(skip=torch.zeros_like(s), out=torch.ones_like(s), inp=(1 + s.square()).rsqrt())
+    return Coefficients(skip=s.new_zeros(s.shape), out=s.new_ones(s.shape), inp=(1 + s.square()).rsqrt())
 
 
 def edm(deviation: float = 0.5) -> Scaling:
