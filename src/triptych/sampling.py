@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +16,9 @@ from triptych.core import NOTHING, Batch, Given, HasPrior, Model
 from triptych.devices import threads_for
 from triptych.errors import UsageError, nearest
 from triptych.pixels import to_uint8
+from triptych.quantities import count, decimal
+
+PIXELS = ("mean", "draw")
 
 
 def generate(
@@ -88,6 +92,50 @@ def choices(model: Model) -> dict[str, Any]:
     one = chooser(model)
     offered = inspect.signature(one.sample).parameters.values()
     return {p.name: getattr(one, p.name, p.default) for p in offered if p.name not in ("draw", "given")}
+
+
+def chosen(**words: Any) -> dict[str, Any]:
+    """The words of sampling that somebody said (those that are not None), read and checked.
+
+    `steps`, `guidance`, `autoguidance`, `truncation` and `temperature` are numbers, `interval` two of them,
+    `pixels` a way; of the others the model knows what there is. Raises a `UsageError` that names the flag.
+    """
+    return {name: _READ.get(name, _as_it_is)(value, f"--{name}") for name, value in words.items() if value is not None}
+
+
+def _as_it_is(value: Any, name: str) -> Any:
+    return value
+
+
+def _within(low: float, high: float) -> Callable[[Any, str], float]:
+    return lambda value, name: decimal(value, name, low, high)
+
+
+def _pair(value: Any, name: str) -> tuple[float, float]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or len(parts) != 2:
+        raise UsageError(f"{name} is {value!r}: give two numbers, the lower first, such as 0.2,5.")
+    low, high = (decimal(part, name, 0, math.inf) for part in parts)
+    if low > high:
+        raise UsageError(f"{name} is {value!r}: give the lower number first, such as 0.2,5.")
+    return low, high
+
+
+def _way(value: Any, name: str) -> str:
+    if value not in PIXELS:
+        raise UsageError(f"{name} is {value!r}: {nearest(str(value), PIXELS)}")
+    return str(value)
+
+
+_READ: dict[str, Callable[[Any, str], Any]] = {
+    "steps": lambda value, name: count(value, name, 1, 1_000_000),
+    "guidance": _within(0, 100),
+    "autoguidance": _within(0, 100),
+    "interval": _pair,
+    "truncation": _within(0, 1),
+    "temperature": _within(0.001, 2),
+    "pixels": _way,
+}
 
 
 def labels_for(seeds: list[int], classes: int) -> Given:

@@ -29,9 +29,8 @@ class _Sampling(NamedTuple):
 
     n: int | str | None
     seed: int | str | None
-    sampler: str | None
-    steps: int | str | None
     batch: int | str
+    how: dict[str, Any]  # --sampler and so on
 
 
 def evaluate(
@@ -48,6 +47,12 @@ def evaluate(
     seed: Annotated[int | str | None, Flag("the first image's seed (default: 0)", metavar="N")] = None,
     sampler: Annotated[str | None, Flag("the way of sampling, for models with a choice", metavar="NAME")] = None,
     steps: Annotated[int | str | None, Flag("steps of the sampler, for models with steps", metavar="N")] = None,
+    schedule: Annotated[
+        str | None, Flag("the levels that are walked, for models with noise levels", metavar="NAME")
+    ] = None,
+    guidance: Annotated[
+        float | str | None, Flag("0 to 100: scale of guidance to the class; 1 is none", metavar="W")
+    ] = None,
     batch: Annotated[int | str, Flag("images made at once; changes speed and memory only", metavar="N")] = 64,
     size: Annotated[int | str | None, Flag("bring both to 64 or 48x64 (height x width)", metavar="PIXELS")] = None,
     channels: Annotated[int | str | None, Flag("bring both to 1 to 4 channels", metavar="N")] = None,
@@ -70,7 +75,8 @@ def evaluate(
     from triptych.privacy import facts
     from triptych.report.evaluation import write_evaluation
 
-    place, asked = _place(source, out), _Sampling(n, seed, sampler, steps, batch)
+    how = {"sampler": sampler, "steps": steps, "schedule": schedule, "guidance": guidance}
+    place, asked = _place(source, out), _Sampling(n, seed, batch, how)
     if split not in SPLITS:
         raise UsageError(f"--split is {split!r}: {nearest(split, SPLITS)}")
     looks = [named(word.strip(), pick(device)) for word in str(extractor).split(",")]
@@ -192,7 +198,7 @@ def _found(source: Any, asked: _Sampling, wish: Wish, splits: Splits, screen: Sc
     from triptych.data.arrays import ArraySource
     from triptych.evaluation import require_alike
 
-    flags = {"-n": asked.n, "--seed": asked.seed, "--sampler": asked.sampler, "--steps": asked.steps}
+    flags = {"-n": asked.n, "--seed": asked.seed, **{f"--{name}": value for name, value in asked.how.items()}}
     given = [flag for flag, value in flags.items() if value is not None]
     what = "a tensor" if isinstance(source, torch.Tensor) else str(source)
     if given:
@@ -214,11 +220,11 @@ def _sampled(model: Model, asked: _Sampling, wish: Wish, splits: Splits, screen:
     """Images of a model, in the shape of the real ones."""
     from triptych.evaluation import generated, require_alike
     from triptych.quantities import count
+    from triptych.sampling import chosen
 
     number = count(IMAGES if asked.n is None else asked.n, "-n", 1)
     first = count(0 if asked.seed is None else asked.seed, "--seed", 0)
-    how: dict[str, Any] = {} if asked.sampler is None else {"sampler": asked.sampler}
-    how |= {} if asked.steps is None else {"steps": count(asked.steps, "--steps", 1, 1_000_000)}
+    how = chosen(**asked.how)
     require_alike({model.image_shape: number}, splits.shapes, wish)
     seeds = range(first, first + number)
     with screen.progress("sampling", number, keep=False) as line:

@@ -8,7 +8,6 @@ from triptych.flags import Flag
 from triptych.screen import SCREEN, Screen
 
 MOST = 10_000_000
-PIXELS = ("mean", "draw")
 
 
 class Sampled(NamedTuple):
@@ -43,6 +42,17 @@ def sample(
     pixels: Annotated[
         str | None, Flag("mean or draw of the decoder, for models whose decoder gives a distribution", metavar="WAY")
     ] = None,
+    schedule: Annotated[
+        str | None, Flag("the levels that are walked, for models with noise levels", metavar="NAME")
+    ] = None,
+    guidance: Annotated[
+        float | str | None, Flag("0 to 100: scale of guidance to the class; 1 is none", metavar="W")
+    ] = None,
+    interval: Annotated[Any, Flag("guide at noise levels from A to B alone: 0.2,5", metavar="A,B")] = None,
+    weaker: Annotated[str | None, Flag("a smaller or earlier run, for guidance away from it", metavar="RUN")] = None,
+    autoguidance: Annotated[
+        float | str | None, Flag("0 to 100: scale of guidance away from --weaker (default there: 1.5)", metavar="W")
+    ] = None,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
     screen: Screen = SCREEN,
 ) -> Sampled:
@@ -52,18 +62,19 @@ def sample(
 
     from triptych.devices import pick
     from triptych.gallery import sink
-    from triptych.quantities import count, decimal
-    from triptych.sampling import choices, generate, named
+    from triptych.quantities import count
+    from triptych.sampling import choices, chooser, chosen, generate, named
     from triptych.store import load
 
     number, first = count(n, "-n", 1, MOST), count(seed, "--seed", 0)
     size = count(batch, "--batch", 1, 65536)
-    how: dict[str, Any] = {} if sampler is None else {"sampler": sampler}
-    how |= {} if steps is None else {"steps": count(steps, "--steps", 1, 1_000_000)}
-    how |= {} if truncation is None else {"truncation": decimal(truncation, "--truncation", 0, 1)}
-    how |= {} if temperature is None else {"temperature": decimal(temperature, "--temperature", 0.001, 2)}
-    how |= {} if pixels is None else {"pixels": _way(pixels)}
+    how = chosen(
+        sampler=sampler, steps=steps, schedule=schedule, guidance=guidance, interval=interval,
+        autoguidance=autoguidance, truncation=truncation, temperature=temperature, pixels=pixels,
+    )  # fmt: skip
     model = load(run, pick(device))
+    if weaker is not None:
+        how |= {"weaker": chooser(load(weaker, pick(device))), "autoguidance": how.get("autoguidance", 1.5)}
     given = named(labels, model.recipe["data"]["class_names"], number)
     made = generate(model, range(first, first + number), given, size, **how)
     place = sink(Path(out), number, first)
@@ -76,14 +87,7 @@ def sample(
         place.close()
     spent = time.perf_counter() - start
     used = {name: value for name, value in (choices(model) | how).items() if value is not None}
+    used |= {} if weaker is None else {"weaker": weaker}
     words = ", ".join(f"{name} {value}" for name, value in used.items())
     screen.say(f"Wrote {out}: {number:,} images in {spent:.1f} s{f' ({words})' if words else ''}.")
     return Sampled(out, number, model.image_shape, first, round(spent, 3), used)
-
-
-def _way(pixels: str) -> str:
-    from triptych.errors import UsageError, nearest
-
-    if pixels not in PIXELS:
-        raise UsageError(f"--pixels is {pixels!r}: {nearest(pixels, PIXELS)}")
-    return pixels

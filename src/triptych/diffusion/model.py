@@ -76,10 +76,10 @@ class Diffusion(Model):
         sampler: str | None = None,
         steps: int | None = None,
         schedule: str | Tensor | None = None,
-        guidance: float = 1.0,
+        guidance: float | None = None,
         interval: tuple[float, float] | None = None,
         weaker: Model | None = None,
-        autoguidance: float = 1.0,
+        autoguidance: float | None = None,
     ) -> Tensor:
         """New images (B, C, H, W), one for each generator of `draw`.
 
@@ -133,18 +133,18 @@ class Diffusion(Model):
         self,
         denoise: Denoiser,
         given: Given,
-        guidance: float,
+        guidance: float | None,
         interval: tuple[float, float] | None,
         weaker: Model | None,
-        autoguidance: float,
+        autoguidance: float | None,
     ) -> Denoiser:
         """`denoise` away from what says less of the image, where that is asked for."""
         away = []
-        if guidance != 1:
+        if guidance is not None:
             if not self.classes:
                 raise UsageError("guidance: this model knows no classes to be guided to; leave it out.")
             away.append((self.denoiser(0, _unknown(given)), guidance))
-        if autoguidance != 1:
+        if autoguidance is not None:
             if not isinstance(weaker, Diffusion) or weaker.image_shape != self.image_shape:
                 raise UsageError("autoguidance: give a weaker model of the same family and size, such as an early at/.")
             away.append((weaker.denoiser(0, given if weaker.classes else _unknown(given)), autoguidance))
