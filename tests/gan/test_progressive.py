@@ -18,7 +18,7 @@ from triptych.errors import UsageError
 from triptych.gan.critic import Critic
 from triptych.gan.games import wasserstein
 from triptych.gan.model import Generator
-from triptych.gan.penalties import gradient
+from triptych.gan.penalties import gradient, steepness
 from triptych.gan.progressive import (
     UNIT,
     Growing,
@@ -97,11 +97,20 @@ def test_real_images_at_the_level_are_area_means() -> None:
     x = images((3, 32, 32))
     _, critic = players((3, 32, 32), 0)
     objective = Growing(critic)
-    torch.testing.assert_close(objective.seen_as(x), x.unflatten(3, (4, 8)).unflatten(2, (4, 8)).mean((3, 5)))
+
+    def shown() -> Tensor:
+        """At the sides of the present stage; what is seen has them repeated."""
+        seen = objective.seen_as(x)
+        assert seen.shape == x.shape
+        small: Tensor = critic.trunk.reduced(seen)
+        torch.testing.assert_close(critic.trunk.enlarged(small), seen)
+        return small
+
+    torch.testing.assert_close(shown(), x.unflatten(3, (4, 8)).unflatten(2, (4, 8)).mean((3, 5)))
     grow(UNIT + UNIT // 4, critic)  # a quarter of the way from 8 to 16 px
     means = [x.unflatten(3, (n, 32 // n)).unflatten(2, (n, 32 // n)).mean((3, 5)) for n in (8, 16)]
     doubled = means[0].repeat_interleave(2, 2).repeat_interleave(2, 3)
-    torch.testing.assert_close(objective.seen_as(x), 0.75 * doubled + 0.25 * means[1])
+    torch.testing.assert_close(shown(), 0.75 * doubled + 0.25 * means[1])
     grow(3 * UNIT, critic)
     assert torch.equal(objective.seen_as(x), x)
 
@@ -116,7 +125,8 @@ def test_generated_images_are_blended_as_in_the_paper(shape: Shape) -> None:
     sides = net.sides[1]
     f = net.leave[1](net.stages[1](nn.functional.interpolate(h, size=sides, mode="nearest-exact")))
     expected = 0.75 * finer(c, sides) + 0.25 * f
-    torch.testing.assert_close(Growing(critic).seen_as(model.decode(z)), expected, rtol=0, atol=1e-12)
+    seen = critic.trunk.reduced(Growing(critic).seen_as(model.decode(z)))
+    torch.testing.assert_close(seen, expected, rtol=0, atol=1e-12)
 
 
 @SHAPES
@@ -131,9 +141,9 @@ def test_images_have_the_present_sides_in_training_and_their_own_after(shape: Sh
         whole = model.eval().decode(latents())
         assert whole.shape[1:] == shape
         assert critic(whole).shape == (4,)
-        assert objective.seen_as(whole).shape == objective.seen_as(images(shape)).shape == made.shape
+        assert objective.seen_as(whole).shape == objective.seen_as(images(shape)).shape == whole.shape
         if level % UNIT == 0:
-            torch.testing.assert_close(objective.seen_as(whole), made, rtol=0, atol=1e-12)
+            torch.testing.assert_close(critic.trunk.reduced(objective.seen_as(whole)), made, rtol=0, atol=1e-12)
 
 
 @SHAPES
@@ -164,9 +174,12 @@ def test_a_critic_at_the_start_of_a_fade_is_that_of_the_held_stage(shape: Shape)
     trunk, objective, x = critic.trunk, Growing(critic), images(shape)
     for stage in range(len(trunk.sides) - 1):
         grow(UNIT * stage, critic)
-        held = critic(objective.seen_as(x))
+        seen = objective.seen_as(x)
+        held, slope = critic(seen), steepness(critic, seen)
         trunk.place = lambda stage=stage: (stage + 1, 0.0)
-        torch.testing.assert_close(critic(objective.seen_as(x)), held, rtol=0, atol=1e-12)
+        seen = objective.seen_as(x)
+        torch.testing.assert_close(critic(seen), held, rtol=0, atol=1e-12)
+        torch.testing.assert_close(steepness(critic, seen), slope, rtol=1e-9, atol=1e-12)  # what the penalty holds
         del trunk.place
 
 

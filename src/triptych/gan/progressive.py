@@ -76,6 +76,12 @@ class Grows(nn.Module):
         x, (stage, share) = self.reduced(x), self.place()
         return x if share == 1 else finer(coarser(x, self.sides[stage - 1]), self.sides[stage]).lerp(x, share)
 
+    def enlarged(self, x: Tensor) -> Tensor:
+        """Images of the present sides at the last ones, by repeating pixels: `reduced` undoes it."""
+        for side in self.sides[self.place()[0] + 1 :]:
+            x = finer(x, side)
+        return x
+
 
 class Painter(Grows):
     """Styles (B, D) to images."""
@@ -100,16 +106,11 @@ class Painter(Grows):
         if share < 1:
             smaller = self.sides[stage - 1]
             x = x + (1 - share) * finer(self.leave[stage - 1](before) - coarser(x, smaller), self.sides[stage])
-        return x if self.training else self._enlarged(self.shown(x))
+        return x if self.training else self.enlarged(self.shown(x))
 
     def first(self) -> Tensor:
         """The weights (M, D) through which a style enters."""
         return self.enter.weight
-
-    def _enlarged(self, x: Tensor) -> Tensor:
-        for side in self.sides[self.place()[0] + 1 :]:
-            x = finer(x, side)
-        return x
 
 
 class Trunk(Grows):
@@ -186,8 +187,13 @@ class Growing(Adversarial):
                 part.level.fill_(level_after(seen, self.hold, self.fade, len(part.sides)))
 
     def seen_as(self, x: Tensor) -> Tensor:
-        """Images of any stage's sides at the present ones, blended while a stage fades in."""
-        shown: Tensor = self.critic.trunk.shown(x)  # type: ignore[operator, union-attr]
+        """Images of any stage's sides as the present stage has them, blended while it fades in, at the last sides.
+
+        So slopes are always those of whole images. In pixels of the present sides they would halve where a stage
+        begins, and a penalty that holds them at 1 would double the critic's logits.
+        """
+        trunk = self.critic.trunk
+        shown: Tensor = trunk.enlarged(trunk.shown(x))  # type: ignore[operator, union-attr]
         return super().seen_as(shown)
 
 
