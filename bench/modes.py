@@ -82,8 +82,8 @@ class Loss(NamedTuple):
 
 PROBLEMS = {"ring": ring, "grid": grid}
 LOSSES = {
-    "wgan-gp": Loss(wasserstein, gradient(0.1), 5, 256, 40_000, 1e-3),
-    "r3gan": Loss(relativistic, r1_r2(0.02), 1, 64, 25_000, 3e-3),
+    "wgan-gp": Loss(wasserstein, gradient(0.3), 3, 64, 36_000, 3e-3),
+    "r3gan": Loss(relativistic, r1_r2(0.02), 1, 64, 18_000, 3e-3),
 }
 
 
@@ -98,10 +98,10 @@ class Points:
         return Batch(points[:, None, None, :])  # (B, 1, 1, 2)
 
 
-def layers(inside: int, depth: int, slope: float = 0.0) -> nn.Sequential:
-    """Linear layers of WIDTH with ReLUs, or leaky ones, behind them, (B, inside) -> (B, WIDTH)."""
+def layers(inside: int, depth: int) -> nn.Sequential:
+    """Linear layers of WIDTH with ReLUs behind them, (B, inside) -> (B, WIDTH): what is to be sharp needs corners."""
     sizes = [inside] + [WIDTH] * depth
-    pairs = [(nn.Linear(*pair), nn.LeakyReLU(slope)) for pair in itertools.pairwise(sizes)]
+    pairs = [(nn.Linear(*pair), nn.ReLU()) for pair in itertools.pairwise(sizes)]
     return nn.Sequential(nn.Flatten(), *itertools.chain(*pairs))
 
 

@@ -14,10 +14,9 @@ from triptych.chance import Draw
 from triptych.core import NOTHING, Encodes, Given, Model, abilities
 from triptych.diffusion.model import Diffusion
 from triptych.diffusion.paths import Path, linear, preserving, straight
-from triptych.diffusion.samplers import SAMPLERS
 from triptych.diffusion.scaling import eps
 from triptych.diffusion.scaling import flow as flow_scaling
-from triptych.diffusion.schedules import SCHEDULES
+from triptych.diffusion.walks import SAMPLERS, SCHEDULES
 from triptych.errors import UsageError
 from triptych.nets.mlp import ResidualMlp
 from triptych.nets.unet import UNet
@@ -118,7 +117,7 @@ def test_decoding_is_sampling_without_fresh_noise(small: Diffusion) -> None:
     assert torch.equal(small.decode(z, labels(0, 1), steps=5), small.sample(Draw([4, 9]), labels(0, 1), steps=5))
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "rk45"])  # see test_adaptive.py
 def test_an_image_follows_its_seed(small: Diffusion, sampler: str) -> None:
     seeds, given = list(range(6)), torch.tensor([0, 1, 2, 0, 1, 2])
     together = small.sample(Draw(seeds), {"labels": given}, sampler=sampler, steps=10)

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from triptych.chance import Draw
 from triptych.diffusion.paths import linear, walk
-from triptych.diffusion.samplers import Denoiser, Sampler, Variance, ancestral, ddim, large, small
+from triptych.diffusion.samplers import Denoiser, Sampler, Variance, ancestral, ddim, heun, large, small
+from triptych.diffusion.schedules import karras
 
 LAMBDA = 0.25
 
@@ -134,6 +135,48 @@ def test_a_known_image_is_found() -> None:
     """D4: where the data are one point, every sampler ends on it."""
     point = torch.randn(1, 3, 4, 4, dtype=torch.float64)
     y = 100 * torch.randn(2, 3, 4, 4, dtype=torch.float64)
-    for sampler in (ddim, ancestral, with_variance(large)):
+    for sampler in (ddim, ancestral, with_variance(large), heun):
         found = sampler(lambda y, s: point.expand_as(y), y, walk(linear().table, 10), Draw([0, 1]))
         torch.testing.assert_close(found, point.expand_as(y), rtol=0, atol=1e-12)
+
+
+EDM = torch.tensor([0.002, 80.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("steps", "variance", "exact"),
+    [(18, 1e-3, 1.1270749), (18, 0.25, 1.0552493), (18, 1.0, 1.0447288), (18, 4.0, 1.0360314),
+     (40, 1.0, 1.0079011), (256, 1.0, 1.0000989)],
+)  # fmt: skip
+def test_heun_s_spread_is_known(steps: int, variance: float, exact: float) -> None:
+    """S2: the standard deviation of samples over the data's, from N(0, 80^2)."""
+    found = variance_of(heun, karras(EDM, steps), start=80.0**2, variance=variance)
+    assert (found / variance) ** 0.5 == pytest.approx(exact, abs=6e-8)
+
+
+def test_churn_adds_what_the_paper_says() -> None:
+    """S5: v becomes f^2 (v + (s_hat^2 - s^2) S_noise^2) at each step."""
+    levels = karras(EDM, 18)
+    found = variance_of(lambda *given: heun(*given, 40.0, (0.0, 1e9), 1.0), levels, 80.0**2, 1.0)
+    assert found == pytest.approx(1.2236977, abs=6e-8)
+    v = 80.0**2
+    for s, t in pairwise(levels.tolist()):
+        higher = s * (1 + min(40 / 18, 2**0.5 - 1)) if 0.05 <= s <= 50 else s
+        v += (higher**2 - s**2) * 1.003**2
+        h = t - higher
+        first, second = higher / (1 + higher**2), t / (1 + t * t) * (1 + higher * t) / (1 + higher**2)
+        v *= (1 + h * first if t == 0 else 1 + h / 2 * (first + second)) ** 2
+    assert variance_of(lambda *given: heun(*given, 40.0), levels, 80.0**2, 1.0) == pytest.approx(v, rel=1e-12)
+
+
+def test_heun_without_churn_draws_nothing_and_runs_up() -> None:
+    """S7: up and down again is the identity within its order: half the steps, four times the error."""
+    x = torch.tensor([[[[0.3]]], [[[-1.2]]]], dtype=torch.float64)
+
+    def error(steps: int) -> float:
+        levels = torch.linspace(1.0, 0.05, steps + 1, dtype=torch.float64)
+        up = heun(gaussian(LAMBDA), x, levels.flip(0), Draw(()))
+        return float((heun(gaussian(LAMBDA), up, levels, Draw(())) - x).abs().max())
+
+    assert error(400) < 1e-6
+    assert error(100) / error(200) > 3.8

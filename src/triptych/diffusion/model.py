@@ -10,7 +10,7 @@ image at level s, D the estimate of x; z = y / sqrt(1 + s^2) at the highest leve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -21,10 +21,10 @@ from triptych.core import NOTHING, Given, Model, Shape
 from triptych.diffusion import paths, samplers
 from triptych.diffusion.guidance import guided, within
 from triptych.diffusion.paths import Path
-from triptych.diffusion.samplers import SAMPLERS, Denoiser
+from triptych.diffusion.samplers import Denoiser
 from triptych.diffusion.scaling import Scaling
-from triptych.diffusion.schedules import SCHEDULES
-from triptych.errors import UsageError, nearest
+from triptych.diffusion.walks import SAMPLERS, SCHEDULES, checked, known
+from triptych.errors import UsageError
 from triptych.labels import classes_of
 
 Net = Annotated[Callable[..., nn.Module], "net", "later"]  # built when it is known what it is told of images
@@ -113,7 +113,7 @@ class Diffusion(Model):
     def levels(self, schedule: str | Tensor | None = None, steps: int | None = None) -> Tensor:
         """The falling levels (steps + 1,) of a schedule, float64, from the top of the table to 0."""
         if isinstance(schedule, Tensor):
-            return schedule
+            return checked(schedule, self.table)
         return SCHEDULES[known(schedule or self.schedule, SCHEDULES)](self.table, steps or self.steps)
 
     def spread(self) -> float:
@@ -150,14 +150,6 @@ class Diffusion(Model):
             away.append((weaker.denoiser(0, given if weaker.classes else _unknown(given)), autoguidance))
         steered = guided(denoise, *away)
         return within(steered, denoise, *interval) if away and interval else steered
-
-
-def known(name: str, menu: Mapping[str, object]) -> str:
-    """The name, or a sentence where the menu does not have it."""
-    if name not in menu:
-        what = "sampler" if menu is SAMPLERS else "schedule"
-        raise UsageError(f"There is no {what} {name!r}; {nearest(name, menu)}")
-    return name
 
 
 def _unknown(given: Given) -> Given:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 
 from torch import Tensor
@@ -55,8 +54,33 @@ def ancestral(denoise: Denoiser, y: Tensor, levels: Tensor, draw: Draw, variance
     return y
 
 
-SAMPLERS: dict[str, Sampler] = {
-    "ddim": ddim,
-    "ancestral": ancestral,
-    "ancestral-large": partial(ancestral, variance=large),
-}
+def heun(
+    denoise: Denoiser,
+    y: Tensor,
+    levels: Tensor,
+    draw: Draw,
+    churn: float = 0.0,
+    between: tuple[float, float] = (0.05, 50.0),
+    noise: float = 1.003,
+) -> Tensor:
+    """Heun's method on the probability flow (Karras et al. 2022, arXiv:2206.00364, algorithms 1 and 2).
+
+    Each step is corrected by the slope at its end; the step to level 0 is Euler's. `churn` raises levels `between`
+    the two by fresh noise, `noise` times as strong, before each step, and with 0 nothing is drawn; without churn
+    it runs up rising levels as well.
+    """
+    most = min(churn / (len(levels) - 1), math.sqrt(2) - 1)
+    for s, t in pairwise(levels.tolist()):
+        if most and between[0] <= s <= between[1]:
+            higher = s * (1 + most)
+            y = y + noise * math.sqrt(higher * higher - s * s) * draw.normal(*y.shape[1:]).to(y)
+            s = higher
+        slope = _slope(denoise, y, s)
+        ahead = y + (t - s) * slope
+        y = y + (t - s) / 2 * (slope + _slope(denoise, ahead, t)) if t > 0 else ahead
+    return y
+
+
+def _slope(denoise: Denoiser, y: Tensor, s: float) -> Tensor:
+    """dy/ds of the probability flow (Karras et al. 2022, equation 1)."""
+    return (y - denoise(y, y.new_full((len(y),), s))) / s

@@ -6,12 +6,10 @@ Each gives steps + 1 falling levels in float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from triptych.diffusion.paths import walk
 from triptych.errors import UsageError
 
 
@@ -33,6 +31,3 @@ def log_snr(table: Tensor, steps: int) -> Tensor:
 def _enough(steps: int) -> None:
     if steps < 1:
         raise UsageError(f"Sampling was asked to take {steps} steps; give 1 or more.")
-
-
-SCHEDULES: dict[str, Callable[[Tensor, int], Tensor]] = {"uniform": walk, "karras": karras, "log-snr": log_snr}

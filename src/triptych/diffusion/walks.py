@@ -1,0 +1,46 @@
+"""What a walk may be asked for by name: samplers, and the schedules of levels that they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from torch import Tensor
+
+from triptych.diffusion import adaptive, multistep, paths, samplers, schedules
+from triptych.diffusion.samplers import Sampler
+from triptych.errors import UsageError, nearest
+
+SAMPLERS: dict[str, Sampler] = {
+    "ancestral": samplers.ancestral,
+    "ancestral-large": partial(samplers.ancestral, variance=samplers.large),
+    "ddim": samplers.ddim,
+    "euler": samplers.ddim,
+    "heun": samplers.heun,
+    "dpm++2m": multistep.dpm,
+    "dpm++sde": partial(multistep.dpm, eta=1.0),
+    "unipc": multistep.unipc,
+    "ipndm": multistep.ipndm,
+    "rk45": adaptive.rk45,
+}
+SCHEDULES: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "uniform": paths.walk,
+    "karras": schedules.karras,
+    "log-snr": schedules.log_snr,
+}
+
+
+def known(name: str, menu: Mapping[str, object]) -> str:
+    """The name, or a sentence where the menu does not have it."""
+    if name not in menu:
+        what = "sampler" if menu is SAMPLERS else "schedule"
+        raise UsageError(f"There is no {what} {name!r}; {nearest(name, menu)}")
+    return name
+
+
+def checked(levels: Tensor, table: Tensor) -> Tensor:
+    """The levels themselves; a sentence where they do not fall within a table, or not from its top."""
+    top, bottom = table[-1].item(), levels[-1].item() if levels.ndim == 1 and len(levels) > 1 else -1.0
+    if bottom < 0 or not bool((levels.diff() < 0).all()) or not 0.999 * top <= levels[0].item() <= 1.001 * top:
+        raise UsageError(f"These are no levels to walk: give two or more that fall from {top:.4g} to 0.")
+    return levels

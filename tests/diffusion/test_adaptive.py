@@ -1,0 +1,85 @@
+"""Runge-Kutta with steps of its own choice, on flows that are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from triptych.chance import Draw
+from triptych.diffusion.adaptive import ERRORS, NODES, STAGES, rk45
+from triptych.errors import UsageError
+
+LAMBDA = 0.25
+Y = torch.tensor([-130.0, 20.0, 90.0], dtype=torch.float64).view(3, 1, 1, 1)
+LEVELS = torch.tensor([80.0, 1.0, 0.002], dtype=torch.float64)
+
+
+def gaussian(y: Tensor, s: Tensor) -> Tensor:
+    return LAMBDA / (LAMBDA + s.view(-1, 1, 1, 1) ** 2) * y
+
+
+def flowed(y: Tensor, s: float, t: float) -> Tensor:
+    return math.sqrt((LAMBDA + t * t) / (LAMBDA + s * s)) * y
+
+
+def test_the_tableau_is_consistent() -> None:
+    """Each row sums to its node, the last row to 1, and the errors to 0."""
+    for node, row in zip(NODES, STAGES, strict=True):
+        assert math.fsum(row) == pytest.approx(node, abs=1e-14)
+    assert math.fsum(ERRORS) == pytest.approx(0, abs=1e-16)
+
+
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-9])
+def test_the_flow_is_followed_as_closely_as_is_asked(tolerance: float) -> None:
+    """D5: to 1e-8 with a tolerance of 1e-9 and a spread of 0.5 left."""
+    found = rk45(gaussian, Y, LEVELS, Draw(()), tolerance, tolerance)
+    exact = flowed(Y, 80.0, 0.002)
+    assert (found - exact).abs().max() < 20 * tolerance
+    if tolerance == 1e-9:
+        torch.testing.assert_close(found, exact, rtol=1e-8, atol=1e-8)
+
+
+def test_it_runs_up_again() -> None:
+    up = rk45(gaussian, rk45(gaussian, Y, LEVELS, Draw(()), 1e-9, 1e-9), LEVELS.flip(0), Draw(()), 1e-9, 1e-9)
+    torch.testing.assert_close(up, Y, rtol=1e-7, atol=0)
+
+
+def test_the_end_is_the_estimate_at_the_lowest_level() -> None:
+    to_zero = torch.cat([LEVELS, torch.zeros(1, dtype=torch.float64)])
+    found = rk45(gaussian, Y, to_zero, Draw(()))
+    low = rk45(gaussian, Y, LEVELS, Draw(()))
+    assert torch.equal(found, gaussian(low, torch.full((3,), 0.002, dtype=torch.float64)))
+
+
+def test_no_image_s_steps_depend_on_the_others() -> None:
+    def bumps(y: Tensor, s: Tensor) -> Tensor:
+        variance = 0.01 + s.view(-1, 1, 1, 1) ** 2
+        share = torch.sigmoid(2 * y / variance)
+        return share * (1 + 0.01 / variance * (y - 1)) + (1 - share) * (-1 + 0.01 / variance * (y + 1))
+
+    y = 80 * Draw(range(6)).normal(1, 3, 3).double()
+    together = rk45(bumps, y, LEVELS, Draw(()))
+    alone = torch.cat([rk45(bumps, one[None], LEVELS, Draw(())) for one in y])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-9)
+
+
+def test_it_gives_up_on_nonsense() -> None:
+    calls = 0
+
+    def noise(y: Tensor, s: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return y * float("nan")
+
+    from triptych.diffusion import adaptive
+
+    most, adaptive.MOST = adaptive.MOST, 20
+    try:
+        with pytest.raises(UsageError, match="did not arrive"):
+            rk45(noise, Y, LEVELS, Draw(()))
+    finally:
+        adaptive.MOST = most
+    assert calls > 20
