@@ -40,6 +40,7 @@ _HOMES = {
     "probe": "triptych.commands.probe",
     "reconstruct": "triptych.commands.reconstruct",
     "sample": "triptych.commands.sample",
+    "schedule": "triptych.commands.schedule",
     "score": "triptych.commands.score",
     "train": "triptych.commands.train",
     "traverse": "triptych.commands.traverse",

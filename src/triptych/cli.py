@@ -33,6 +33,7 @@ COMMANDS = {  # the order of the help text is the order of use
     "score": "how probable a model finds each image",
     "anomalies": "which images a model finds strange, as a page",
     "traverse": "what each latent does, ordered by what it spends",
+    "schedule": "noise levels for a few steps, fitted to a model",
     "interpolate": "a walk through the images of some seeds or between photographs",
     "invert": "real images as styles of a model",
     "directions": "what a model's styles mean, found without labels",

@@ -114,6 +114,18 @@ class HasPrior(Protocol):
 
 
 @runtime_checkable
+class Walks(Protocol):
+    """A model that samples along noise levels, which can be fitted to it."""
+
+    def fitted(self, draw: Draw, given: Given, sampler: str | None, steps: int) -> tuple[Tensor, float, float]:
+        """Falling levels (steps + 1,) for few steps, and how far images end from those of many: with them, and before.
+
+        Distances are root mean squares over the values of images.
+        """
+        ...
+
+
+@runtime_checkable
 class Styles(Protocol):
     """A model whose noise first becomes a style w, which it then paints: x = paint(style(z)).
 

@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -98,7 +99,8 @@ def chosen(**words: Any) -> dict[str, Any]:
     """The words of sampling that somebody said (those that are not None), read and checked.
 
     `steps`, `guidance`, `autoguidance`, `truncation` and `temperature` are numbers, `interval` two of them,
-    `pixels` a way; of the others the model knows what there is. Raises a `UsageError` that names the flag.
+    `schedule` a name or a file of levels, `pixels` a way; of the others the model knows what there is. Raises a
+    `UsageError` that names the flag.
     """
     return {name: _READ.get(name, _as_it_is)(value, f"--{name}") for name, value in words.items() if value is not None}
 
@@ -121,6 +123,18 @@ def _pair(value: Any, name: str) -> tuple[float, float]:
     return low, high
 
 
+def _levels(value: Any, name: str) -> Any:
+    """The name of a schedule, or the levels in a .txt file, one a line."""
+    if not str(value).endswith(".txt"):
+        return value
+    try:
+        return torch.tensor([float(word) for word in Path(value).read_text(encoding="utf-8").split()]).double()
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{name} {value}: give a file of numbers, one a line, as 'schedule' writes it ({error})."
+        ) from error
+
+
 def _way(value: Any, name: str) -> str:
     if value not in PIXELS:
         raise UsageError(f"{name} is {value!r}: {nearest(str(value), PIXELS)}")
@@ -132,6 +146,7 @@ _READ: dict[str, Callable[[Any, str], Any]] = {
     "guidance": _within(0, 100),
     "autoguidance": _within(0, 100),
     "interval": _pair,
+    "schedule": _levels,
     "truncation": _within(0, 1),
     "temperature": _within(0.001, 2),
     "pixels": _way,
