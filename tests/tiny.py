@@ -19,5 +19,6 @@ TINY = {
     "vqvae": [*CODED, "model.quantiser.codes=8", "model.quantiser.features=4"],
     "fsq": [*CODED, "model.quantiser.levels=[4, 3]"],
     **{name: ["model.net.width=8", "model.net.blocks=1"] for name in ("ddpm", "iddpm", "edm", "flow")},
+    "dit": ["model.net.width=16", "model.net.depth=1", "model.net.heads=2"],
 }
 BATCH = 16

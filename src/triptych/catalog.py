@@ -92,6 +92,7 @@ MENU: dict[str, dict[str, str]] = {
     },
     "net": {
         "unet": "triptych.nets.unet:UNet()",
+        "dit": "triptych.nets.dit:Dit()",
         "residual-mlp": "triptych.nets.mlp:ResidualMlp()",
     },
     "path": {

@@ -4,7 +4,8 @@ A node of a recipe is a mapping with a `kind` from the catalogue; its other keys
 of the callable of that name. A parameter annotated with a role of the catalogue (`Annotated[...,
 "critic"]`) is itself a node, and may be null where its default is None. One that is marked "later" too
 (`Annotated[..., "model", "later"]`) comes as a function, which is told facts that are not those of the
-data and then builds it. `image_shape` and `classes` are facts of the data, filled in by name.
+data and then builds it. `image_shape` and `classes` are facts of the data, filled in by name; so are
+`words` and `shown`, which a model tells its network.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from triptych.catalog import MENU
 from triptych.errors import UsageError, nearest
 
 Facts = Mapping[str, Any]
-FACTS = ("image_shape", "classes")
+FACTS = ("image_shape", "classes", "words", "shown")
 LATER = "later"
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 

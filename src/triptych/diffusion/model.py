@@ -56,7 +56,7 @@ class Diffusion(Model):
         super().__init__()
         self.image_shape = self.latent_shape = image_shape
         self.classes = classes_of(conditional, classes)
-        self.net = net(image_shape=image_shape, classes=self.classes)
+        self.net = net(image_shape=image_shape, classes=self.classes, words=0, shown=0)
         self.alpha, self.scaling = path.alpha, scaling
         self.sampler, self.schedule, self.steps = known(sampler, SAMPLERS), known(schedule, SCHEDULES), steps
         self.bound = math.inf if bound is None else bound

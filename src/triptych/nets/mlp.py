@@ -12,33 +12,42 @@ from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
 from triptych.errors import UsageError
-from triptych.nets.unet import Embedding, dense, zeroed
+from triptych.nets.known import Embedding, dense, zeroed
 
 
 class ResidualMlp(nn.Module):
     """Noisy images (B, C, H, W) and what stands for their noise levels (B,) to (B, C, H, W), all values in one row.
 
-    `blocks` of two layers of `width` features; where there are `classes`, `given["labels"]` (B,), if it is
-    there, is embedded and added to the level. The last layer starts at zero, and so does the output.
+    `blocks` of two layers of `width` features; where there are `classes` or `words`, it is told of them as `known.py`
+    says. The last layer starts at zero, and so does the output.
     """
 
     def __init__(
-        self, image_shape: Shape, classes: int = 0, width: int = 256, blocks: int = 4, dropout: float = 0.0
+        self,
+        image_shape: Shape,
+        classes: int = 0,
+        width: int = 256,
+        blocks: int = 4,
+        dropout: float = 0.0,
+        words: int = 0,
+        shown: int = 0,
     ) -> None:
         super().__init__()
+        if shown:
+            raise UsageError("A residual network of vectors is shown no images: take net.kind=unet or dit.")
         if width < 8 or blocks < 1 or not 0 <= dropout < 1:
             raise UsageError(
                 f"No residual network has width {width}, blocks {blocks}, dropout {dropout}: give a width of at "
                 "least 8, blocks of at least 1, dropout in [0, 1)."
             )
         values = math.prod(image_shape)
-        self.embed = Embedding(width // 4, classes)
+        self.embed = Embedding(width // 4, classes, words)
         self.enter = dense(values, width)
         self.blocks = nn.ModuleList(Block(width, 4 * (width // 4), dropout) for _ in range(blocks))
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zeroed(dense(width, values)))
 
     def forward(self, x: Tensor, level: Tensor, given: Given = NOTHING) -> Tensor:
-        e = self.embed(level, given)  # (B, F), F rounded down to a multiple of 4
+        e = self.embed(level, given).pooled  # (B, F), F rounded down to a multiple of 4
         h = self.enter(x.flatten(1))  # (B, N) -> (B, F)
         for block in self.blocks:
             h = block(h, e)

@@ -1,5 +1,8 @@
 """The U-Net of Ho, Jain and Abbeel (2020, arXiv:2006.11239, appendix B), for images of any size.
 
+With `adaptive` and `head` it is that of Dhariwal and Nichol (2021, arXiv:2105.05233, section 3). What else is known of
+an image is told as `known.py` says.
+
 Notation: B batch, C channels of the image, F features, H W sides, T = H*W tokens, D = 4 * width;
 h features of an image, e its level (and label) embedded. Features stay channels-last: their rows
 of tokens are then views, and convolutions are faster.
@@ -7,7 +10,6 @@ of tokens are then views, and convolutions are faster.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -16,6 +18,7 @@ from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
 from triptych.errors import UsageError
+from triptych.nets.known import Embedding, Heard, Telling, beside, dense, zeroed
 
 Side = tuple[int, int]  # height, width
 SMALLEST = 2  # px on the shorter side of the coarsest features
@@ -44,8 +47,9 @@ class UNet(nn.Module):
 
     There are as many sizes of features as `multipliers` of `width`, fewer where a side would fall
     under `SMALLEST`; self-attention is at the sizes in `attention` and in the middle. Where there
-    are `classes`, `given["labels"]` (B,), if it is there, is embedded and added to the level. The last
-    layer starts at zero, and so does the output.
+    are `classes`, `words` or `shown`, it is told of them as `known.py` says. `adaptive` blocks are told the level by
+    scale and shift of a norm, not by a shift alone; attention has heads of `head` features, or one for null. The
+    last layer starts at zero, and so does the output.
     """
 
     def __init__(
@@ -57,6 +61,10 @@ class UNet(nn.Module):
         blocks: int = 2,
         attention: Sequence[int] = (16,),
         dropout: float = 0.1,
+        adaptive: bool = False,
+        head: int | None = None,
+        words: int = 0,
+        shown: int = 0,
     ) -> None:
         super().__init__()
         if width < 4 or blocks < 1 or min(multipliers, default=0) < 1 or not 0 <= dropout < 1:
@@ -65,18 +73,20 @@ class UNet(nn.Module):
                 "give a width of at least 4, multipliers and blocks of at least 1, dropout in [0, 1)."
             )
         channels, sides = image_shape[0], ladder(image_shape[1:], len(multipliers))
+        self.shown = shown
         widths = [width * multiplier for multiplier in multipliers[: len(sides)]]
 
         def stage(inner: int, outer: int, attend: bool) -> Stage:
-            return Stage(inner, outer, 4 * width, dropout, attend)
+            telling = Telling(4 * width, adaptive, head, words)
+            return Stage(inner, outer, telling, dropout, attend)
 
-        self.embed = Embedding(width, classes)
+        self.embed = Embedding(width, classes, words)
         self.enter, self.down = nn.ModuleList(), nn.ModuleList()
         self.leave, self.up = nn.ModuleList(), nn.ModuleList()
         here, skips = width, []
         for step, outer in enumerate(widths):
             attend = attends(sides[step], attention)
-            self.enter.append(conv(here, here, stride=2) if step else conv(channels, width))
+            self.enter.append(conv(here, here, stride=2) if step else conv(channels + shown, width))
             inners = [here] + [outer] * (blocks - 1)
             self.down.append(nn.ModuleList(stage(inner, outer, attend) for inner in inners))
             skips += inners[:1] + [outer] * blocks
@@ -90,8 +100,8 @@ class UNet(nn.Module):
             here = outer
 
     def forward(self, x: Tensor, level: Tensor, given: Given = NOTHING) -> Tensor:
-        e = self.embed(level, given)  # (B, D)
-        h = x.contiguous(memory_format=torch.channels_last)  # (B, C, H, W)
+        e = self.embed(level, given)  # (B, D), and words
+        h = beside(x, given, self.shown).contiguous(memory_format=torch.channels_last)  # (B, C, H, W)
         skips = []
         for enter, stages in zip(self.enter, self.down, strict=True):
             h = enter(h)  # (B, F, H, W), the first at the image's size, the others half the one before
@@ -108,61 +118,59 @@ class UNet(nn.Module):
         return h
 
 
-class Embedding(nn.Module):
-    """Noise levels (B,), and labels where there are classes and any are given, to vectors (B, D).
-
-    The label -1 says that an image's class is not known; it adds nothing.
-    """
-
-    def __init__(self, width: int, classes: int) -> None:
-        super().__init__()
-        self.label = nn.Embedding(1 + classes, 4 * width, padding_idx=0) if classes else None
-        self.first, self.second = dense(2 * (width // 2), 4 * width), dense(4 * width, 4 * width)
-        self.rates: Tensor
-        rates = torch.exp(-math.log(10_000) * torch.arange(width // 2) / (width // 2))
-        self.register_buffer("rates", rates, persistent=False)
-
-    def forward(self, level: Tensor, given: Given) -> Tensor:
-        angles = level[:, None] * self.rates  # (B, width / 2)
-        e = torch.cat([angles.sin(), angles.cos()], 1)  # (B, width), Vaswani et al. (2017), section 3.5
-        e = self.second(F.silu(self.first(e)))  # (B, D)
-        if self.label is not None and "labels" in given:
-            e = e + self.label(given["labels"] + 1)
-        return F.silu(e)
-
-
 class Stage(nn.Module):
     """A residual block of two convolutions that is told the level, then attention or nothing."""
 
-    def __init__(self, inner: int, outer: int, told: int, dropout: float, attend: bool) -> None:
+    def __init__(self, inner: int, outer: int, telling: Telling, dropout: float, attend: bool) -> None:
         super().__init__()
+        self.adaptive = telling.adaptive
         self.norm1, self.conv1 = norm(inner), conv(inner, outer)
-        self.tell = dense(told, outer)
+        self.tell = dense(telling.features, outer * (1 + telling.adaptive))
         self.norm2, self.conv2 = norm(outer), zeroed(conv(outer, outer))
         self.dropout = nn.Dropout(dropout)
         self.skip = nn.Identity() if inner == outer else conv(inner, outer, kernel=1)
-        self.attention = Attention(outer) if attend else nn.Identity()
+        self.attention = Attention(outer, telling) if attend else None
 
-    def forward(self, x: Tensor, e: Tensor) -> Tensor:
+    def forward(self, x: Tensor, e: Heard) -> Tensor:
         h: Tensor = self.conv1(F.silu(self.norm1(x)))  # (B, F, H, W)
-        h = h + self.tell(e)[:, :, None, None]
-        h = self.skip(x) + self.conv2(self.dropout(F.silu(self.norm2(h))))
-        h = self.attention(h)
-        return h
+        told = self.tell(e.pooled)[:, :, None, None]  # (B, F or 2F, 1, 1)
+        if self.adaptive:
+            grow, shift = told.chunk(2, 1)
+            h = self.norm2(h) * (1 + grow) + shift
+        else:
+            h = self.norm2(h + told)
+        h = self.skip(x) + self.conv2(self.dropout(F.silu(h)))
+        return h if self.attention is None else self.attention(h, e)
 
 
 class Attention(nn.Module):
-    """h + attention over all places of h, with one head (Vaswani et al. 2017, equation 1)."""
+    """h + attention over all places of h, and over the words that are heard (Vaswani et al. 2017, equation 1).
 
-    def __init__(self, features: int) -> None:
+    Words are keys and values beside those of the places (Saharia et al. 2022, arXiv:2205.11487, appendix D.3.1).
+    """
+
+    def __init__(self, features: int, telling: Telling) -> None:
         super().__init__()
+        self.heads = max(1, features // telling.head) if telling.head else 1
+        if features % self.heads:
+            raise UsageError(
+                f"net.head is {telling.head}: {features} features are no {self.heads} heads; give a divisor."
+            )
         self.norm = norm(features)
         self.ask, self.answer = dense(features, 3 * features), zeroed(dense(features, features))
+        self.hear = dense(telling.words, 2 * features) if telling.words else None
 
-    def forward(self, h: Tensor) -> Tensor:
+    def forward(self, h: Tensor, e: Heard) -> Tensor:
         rows = self.norm(h).flatten(2).transpose(1, 2)  # (B, T, F)
-        query, key, value = self.ask(rows)[:, None].chunk(3, -1)  # (B, 1, T, F) each
-        rows = F.scaled_dot_product_attention(query, key, value)[:, 0]  # (B, T, F)
+        query, key, value = (
+            self.ask(rows).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        )  # (B, heads, T, F') each
+        mask = None
+        if self.hear is not None and e.words is not None:
+            more = self.hear(e.words).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (2, B, heads, L, F')
+            key, value = torch.cat([key, more[0]], 2), torch.cat([value, more[1]], 2)
+            mask = e.mask(rows.shape[1])  # (B, 1, 1, T + L)
+        rows = F.scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).flatten(2)  # (B, T, F)
         answer: Tensor = self.answer(rows).transpose(1, 2).reshape(h.shape)  # (B, F, H, W)
         return h + answer
 
@@ -189,22 +197,7 @@ def conv(inner: int, outer: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     return layer
 
 
-def dense(inner: int, outer: int) -> nn.Linear:
-    """A linear layer."""
-    layer = nn.Linear(inner, outer)
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
 def norm(features: int) -> nn.GroupNorm:
     """Group norm with at most 32 groups, of 4 features or more where there are as many."""
     most = max(1, min(32, features // 4))
     return nn.GroupNorm(max(n for n in range(1, most + 1) if features % n == 0), features)
-
-
-def zeroed(layer: nn.Module) -> nn.Module:
-    """The layer with all weights at zero, so that what it adds is nothing at first."""
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-    return layer

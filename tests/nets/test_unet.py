@@ -1,4 +1,4 @@
-"""The network alone: any size, any number of channels, and what it is told."""
+"""The U-Net: shapes, the ladder, attention, and its start."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from triptych.core import Shape
 from triptych.errors import UsageError
+from triptych.nets.known import Heard, Telling
 from triptych.nets.unet import Attention, UNet, attends, ladder
 
 
@@ -80,13 +81,13 @@ def test_images_of_a_batch_do_not_meet() -> None:
 
 def test_attention_is_over_all_places() -> None:
     torch.manual_seed(0)
-    layer = awake(Attention(8)).double()
+    layer = awake(Attention(8, Telling(4))).double()
     h = torch.randn(2, 8, 3, 5, dtype=torch.float64)
     rows = layer.norm(h).flatten(2).transpose(1, 2)  # type: ignore[operator]
     query, key, value = layer.ask(rows).chunk(3, -1)  # type: ignore[operator]
     mixed = torch.softmax(query @ key.transpose(1, 2) / 8**0.5, -1) @ value
     exact = h + layer.answer(mixed).transpose(1, 2).unflatten(2, (3, 5))  # type: ignore[operator]
-    torch.testing.assert_close(layer(h), exact, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(layer(h, Heard(torch.zeros(2, 4))), exact, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(

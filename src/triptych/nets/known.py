@@ -1,0 +1,90 @@
+"""What a network is told beside the noisy image: its level, its class, words about it, an image beside it.
+
+`given["labels"]` (B,) is the class, -1 where it is not known; `given["words"]` (B, L, F) are words as vectors, of which
+`given["heard"]` (B, L) are there; `given["image"]` (B, C', H, W) is shown beside the noisy image. What is absent adds
+nothing, as what is not known.
+
+Notation: B batch, L words, F features of a word, D = 4 * width.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from triptych.core import Given
+
+
+class Telling(NamedTuple):
+    """How the parts of a network are told."""
+
+    features: int  # D, of the level and all that is known, embedded
+    adaptive: bool = False  # by scale and shift of a norm
+    head: int | None = None  # features of a head of attention; None: one head of them all
+    words: int = 0  # features of a word; 0: there are none
+
+
+class Heard(NamedTuple):
+    """What was told, embedded."""
+
+    pooled: Tensor  # (B, D)
+    words: Tensor | None = None  # (B, L, F)
+    heard: Tensor | None = None  # (B, L) bool
+
+    def mask(self, places: int) -> Tensor | None:
+        """What each of so many places and then each word may be looked at, (B, 1, 1, places + L)."""
+        if self.heard is None:
+            return None
+        return F.pad(self.heard, (places, 0), value=True)[:, None, None]
+
+
+class Embedding(nn.Module):
+    """Levels (B,) with what is known of the images to vectors (B, D), and their words."""
+
+    def __init__(self, width: int, classes: int, words: int = 0) -> None:
+        super().__init__()
+        self.label = nn.Embedding(1 + classes, 4 * width, padding_idx=0) if classes else None
+        self.read = nn.Linear(words, 4 * width, bias=False) if words else None
+        self.first, self.second = dense(2 * (width // 2), 4 * width), dense(4 * width, 4 * width)
+        self.rates: Tensor
+        rates = torch.exp(-math.log(10_000) * torch.arange(width // 2) / (width // 2))
+        self.register_buffer("rates", rates, persistent=False)
+
+    def forward(self, level: Tensor, given: Given) -> Heard:
+        angles = level[:, None] * self.rates  # (B, width / 2)
+        e = torch.cat([angles.sin(), angles.cos()], 1)  # (B, width), Vaswani et al. (2017), section 3.5
+        e = self.second(F.silu(self.first(e)))  # (B, D)
+        if self.label is not None and "labels" in given:
+            e = e + self.label(given["labels"] + 1)
+        words, heard = given.get("words"), given.get("heard")
+        if self.read is None or words is None or heard is None:
+            return Heard(F.silu(e))
+        mean = (words * heard[:, :, None]).sum(1) / heard.sum(1, keepdim=True).clamp(min=1)  # (B, F)
+        return Heard(F.silu(e + self.read(mean)), words, heard)
+
+
+def beside(x: Tensor, given: Given, channels: int) -> Tensor:
+    """Noisy images (B, C, H, W) with so many channels of the image that is shown, zeros where none is."""
+    if not channels:
+        return x
+    shown = given.get("image")
+    return torch.cat([x, x.new_zeros(len(x), channels, *x.shape[2:]) if shown is None else shown.to(x)], 1)
+
+
+def dense(inner: int, outer: int) -> nn.Linear:
+    """A linear layer."""
+    layer = nn.Linear(inner, outer)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """The layer with all weights at zero, so that what it adds is nothing at first."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
