@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 CODED = ["model.width=4", "model.blocks=1", "model.prior_width=8", "model.heads=2", "model.depth=1"]
+FAST = ["optimisers.denoise.rate=0.01", "optimisers.denoise.ramp=always"]
 TINY = {
     "mlp-gan": ["model.latent=8"],
     "dcgan": ["model.width=4", "objective.critic.width=4", "model.latent=8"],
@@ -18,7 +19,7 @@ TINY = {
     "latent-flow": ["model.codec.width=4", "model.codec.latent=4", "model.prior.net.width=16", "objective.switch=480"],
     "vqvae": [*CODED, "model.quantiser.codes=8", "model.quantiser.features=4"],
     "fsq": [*CODED, "model.quantiser.levels=[4, 3]"],
-    **{name: ["model.net.width=8", "model.net.blocks=1"] for name in ("ddpm", "iddpm", "edm", "flow")},
-    "dit": ["model.net.width=16", "model.net.depth=1", "model.net.heads=2"],
+    **{name: ["model.net.width=8", "model.net.blocks=1", *FAST] for name in ("ddpm", "iddpm", "edm", "flow")},
+    "dit": ["model.net.width=16", "model.net.depth=1", "model.net.heads=2", *FAST],
 }
 BATCH = 16

@@ -92,7 +92,7 @@ MENU: dict[str, dict[str, str]] = {
     },
     "net": {
         "unet": "triptych.nets.unet:UNet()",
-        "dit": "triptych.nets.dit:Dit()",
+        "dit": "triptych.nets.dit:PatchTransformer()",
         "residual-mlp": "triptych.nets.mlp:ResidualMlp()",
     },
     "path": {

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from triptych.core import Shape
 from triptych.errors import UsageError
-from triptych.nets.dit import Dit, angles, patches, turned, whole
+from triptych.nets.dit import PatchTransformer, angles, patches, turned, whole
 
 
 def awake(net: nn.Module) -> nn.Module:
@@ -26,7 +26,7 @@ def awake(net: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("shape", [(1, 8, 8), (2, 13, 37), (4, 9, 8), (3, 1, 1)], ids=str)
 def test_any_shape_comes_out_as_it_went_in(shape: Shape, patch: int) -> None:
     net, x, level = (
-        Dit(shape, width=16, depth=1, heads=2, patch=patch),
+        PatchTransformer(shape, width=16, depth=1, heads=2, patch=patch),
         torch.randn(2, *shape),
         torch.tensor([0.0, 900.0]),
     )
@@ -46,7 +46,7 @@ def test_patches_are_undone() -> None:
 
 
 def test_each_block_is_the_identity_at_first() -> None:
-    net = Dit((3, 8, 8), width=16, depth=2, heads=2)
+    net = PatchTransformer((3, 8, 8), width=16, depth=2, heads=2)
     heard, h = net.embed(torch.zeros(2), {}), torch.randn(2, 16, 16)
     for block in net.blocks:
         assert torch.equal(block(h, heard, angles(4, 4, net.pairs)), h)
@@ -68,13 +68,13 @@ def test_turning_knows_offsets_alone() -> None:
 
 
 def test_a_bottleneck_is_narrow() -> None:
-    net = Dit((3, 16, 16), width=16, depth=1, heads=2, patch=8, bottleneck=4)
+    net = PatchTransformer((3, 16, 16), width=16, depth=1, heads=2, patch=8, bottleneck=4)
     assert [layer.out_features for layer in net.enter] == [4, 16]
     assert awake(net)(torch.randn(1, 3, 16, 16), torch.zeros(1)).shape == (1, 3, 16, 16)
 
 
 def test_every_weight_learns() -> None:
-    net = awake(Dit((2, 5, 6), classes=3, width=16, depth=2, heads=2, words=6, shown=1))
+    net = awake(PatchTransformer((2, 5, 6), classes=3, width=16, depth=2, heads=2, words=6, shown=1))
     given = {"labels": torch.tensor([0, 2]), "words": torch.randn(2, 4, 6), "heard": torch.ones(2, 4, dtype=torch.bool)}
     net(
         torch.randn(2, 2, 5, 6), torch.tensor([3.0, 400.0]), {**given, "image": torch.randn(2, 1, 5, 6)}
@@ -83,8 +83,8 @@ def test_every_weight_learns() -> None:
 
 
 def test_a_copy_is_the_same() -> None:
-    net = awake(Dit((1, 8, 8), width=16, depth=1, heads=2))
-    again = Dit((1, 8, 8), width=16, depth=1, heads=2).eval()
+    net = awake(PatchTransformer((1, 8, 8), width=16, depth=1, heads=2))
+    again = PatchTransformer((1, 8, 8), width=16, depth=1, heads=2).eval()
     again.load_state_dict(net.state_dict())
     x, level = torch.randn(1, 1, 8, 8), torch.tensor([7.0])
     assert torch.equal(net(x, level), again(x, level))
@@ -94,4 +94,4 @@ def test_a_copy_is_the_same() -> None:
 @pytest.mark.parametrize("wrong", [{"width": 12}, {"depth": 0}, {"patch": 0}, {"dropout": 1.0}], ids=str)
 def test_no_such_network(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="No transformer"):
-        Dit((1, 8, 8), **{"heads": 2, "width": 16, "depth": 1, **wrong})  # type: ignore[arg-type]
+        PatchTransformer((1, 8, 8), **{"heads": 2, "width": 16, "depth": 1, **wrong})  # type: ignore[arg-type]

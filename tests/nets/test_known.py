@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.errors import UsageError
-from triptych.nets.dit import Dit
+from triptych.nets.dit import PatchTransformer
 from triptych.nets.known import Embedding, beside
 from triptych.nets.mlp import ResidualMlp
 from triptych.nets.unet import UNet
@@ -19,7 +19,7 @@ SHAPE = (2, 7, 6)
 NETS = {
     "unet": partial(UNet, width=8, blocks=1, multipliers=(1, 2), attention=(8,)),
     "unet, adaptive": partial(UNet, width=8, blocks=1, multipliers=(1, 2), attention=(8,), adaptive=True, head=4),
-    "dit": partial(Dit, width=16, depth=1, heads=2),
+    "dit": partial(PatchTransformer, width=16, depth=1, heads=2),
     "mlp": partial(ResidualMlp, width=8, blocks=1),
 }
 X, LEVEL = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0)), torch.tensor([0.0, 10.0, 900.0])

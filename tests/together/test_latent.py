@@ -116,10 +116,11 @@ def test_a_channel_that_never_changes_is_not_blown_up() -> None:
 
 
 VAE = {"kind": "vae", "latent": 5, "width": 4, "hidden": 8, "noise": "logistic", "prior": "normal"}
+WALK = {"kind": "diffusion", "path": "straight", "scaling": "flow"}
 PRIORS: dict[str, dict[str, Any]] = {
-    "flow-mlp": {"kind": "flow-mlp", "width": 8, "blocks": 1},
-    "flow": {"kind": "flow", "width": 8, "blocks": 1},
-    "ddpm": {"kind": "ddpm", "width": 8, "blocks": 1, "bound": None},
+    "residual-mlp": {**WALK, "net": {"kind": "residual-mlp", "width": 8, "blocks": 1}},
+    "unet": {**WALK, "net": {"kind": "unet", "width": 8, "blocks": 1}},
+    "linear": {**WALK, "net": {"kind": "unet", "width": 8, "blocks": 1}, "path": "linear", "scaling": "eps"},
     "mlp-gan": {"kind": "mlp-gan", "latent": 3, "widths": [8]},
 }
 
@@ -136,7 +137,7 @@ def test_a_recipe_puts_any_prior_behind_a_codec(prior: str) -> None:
 
 def test_latents_may_have_places() -> None:
     codec = {"kind": "autoencoder-kl", "noise": "laplace", "latent": 4, "reduction": 2, "width": 4, "blocks": 1}
-    node = schema.complete_node("model", {"kind": "latent", "codec": codec, "prior": PRIORS["flow"]}, "model")
+    node = schema.complete_node("model", {"kind": "latent", "codec": codec, "prior": PRIORS["unet"]}, "model")
     model = schema.build("model", node, {"image_shape": (4, 16, 24), "classes": 0}).eval()
     assert model.prior.image_shape == model.codec.latent_shape == (4, 8, 12)
     x = model.sample(Draw([0, 1]), steps=2)
@@ -145,7 +146,7 @@ def test_latents_may_have_places() -> None:
 
 
 def test_classes_reach_the_prior() -> None:
-    node = {"kind": "latent", "codec": VAE, "prior": {**PRIORS["flow-mlp"], "conditional": True}}
+    node = {"kind": "latent", "codec": VAE, "prior": {**PRIORS["residual-mlp"], "conditional": True}}
     node = schema.complete_node("model", node, "model")
     model = schema.build("model", node, {"image_shape": (1, 8, 8), "classes": 3}).eval()
     assert model.classes == 3

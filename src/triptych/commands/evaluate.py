@@ -47,12 +47,8 @@ def evaluate(
     seed: Annotated[int | str | None, Flag("the first image's seed (default: 0)", metavar="N")] = None,
     sampler: Annotated[str | None, Flag("the way of sampling, for models with a choice", metavar="NAME")] = None,
     steps: Annotated[int | str | None, Flag("steps of the sampler, for models with steps", metavar="N")] = None,
-    schedule: Annotated[
-        str | None, Flag("the levels that are walked, for models with noise levels", metavar="NAME")
-    ] = None,
-    guidance: Annotated[
-        float | str | None, Flag("0 to 100: scale of guidance to the class; 1 is none", metavar="W")
-    ] = None,
+    schedule: Annotated[str | None, Flag("the noise levels: a name or a file", metavar="NAME")] = None,
+    guidance: Annotated[float | str | None, Flag("0 to 100: guidance to the class; 1 is none", metavar="W")] = None,
     batch: Annotated[int | str, Flag("images made at once; changes speed and memory only", metavar="N")] = 64,
     size: Annotated[int | str | None, Flag("bring both to 64 or 48x64 (height x width)", metavar="PIXELS")] = None,
     channels: Annotated[int | str | None, Flag("bring both to 1 to 4 channels", metavar="N")] = None,

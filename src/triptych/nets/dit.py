@@ -22,7 +22,7 @@ from triptych.nets.known import Embedding, Heard, beside, dense, zeroed
 SLOWEST = 100.0  # how many times slower the slowest pair of features turns than the fastest
 
 
-class Dit(nn.Module):
+class PatchTransformer(nn.Module):
     """Noisy images (B, C, H, W) and what stands for their noise levels (B,) to (B, C, H, W).
 
     `depth` blocks of `width` features over patches of `patch` x `patch` pixels; sides that a patch does not divide are

@@ -34,7 +34,7 @@ class ResidualMlp(nn.Module):
     ) -> None:
         super().__init__()
         if shown:
-            raise UsageError("A residual network of vectors is shown no images: take net.kind=unet or dit.")
+            raise UsageError("A residual network of vectors is shown no images: take net.kind=unet.")
         if width < 8 or blocks < 1 or not 0 <= dropout < 1:
             raise UsageError(
                 f"No residual network has width {width}, blocks {blocks}, dropout {dropout}: give a width of at "
