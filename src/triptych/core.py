@@ -126,6 +126,24 @@ class Walks(Protocol):
 
 
 @runtime_checkable
+class Edits(Protocol):
+    """A model that changes images without being trained for it."""
+
+    def vary(self, x: Tensor, strength: float, draw: Draw, given: Given = NOTHING, **how: Any) -> Tensor:
+        """Images (B, C, H, W) made anew, from themselves (strength 0) to `sample` (1); `how` as for `sample`."""
+        ...
+
+
+@runtime_checkable
+class Inpaints(Protocol):
+    """A model that fills a part of an image so that it fits the rest."""
+
+    def inpaint(self, x: Tensor, new: Tensor, draw: Draw, given: Given = NOTHING, **how: Any) -> Tensor:
+        """Images (B, C, H, W) whose pixels `new` (B, 1, H, W) are made; all others stay as they are."""
+        ...
+
+
+@runtime_checkable
 class Styles(Protocol):
     """A model whose noise first becomes a style w, which it then paints: x = paint(style(z)).
 
@@ -196,5 +214,6 @@ def abilities(model: object) -> tuple[str, ...]:
     can = ["sample"] if isinstance(model, Model) else []
     can += ["encode"] if isinstance(model, Encodes) else []
     can += ["score"] if isinstance(model, Scores) else []
+    can += ["edit"] if isinstance(model, Edits) else []
     can += ["conditional"] if getattr(model, "classes", 0) else []
     return tuple(can)

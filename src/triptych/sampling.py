@@ -16,7 +16,7 @@ from triptych.chance import Draw, generator
 from triptych.core import NOTHING, Batch, Given, HasPrior, Model
 from triptych.devices import threads_for
 from triptych.errors import UsageError, nearest
-from triptych.pixels import to_uint8
+from triptych.pixels import grid, to_uint8
 from triptych.quantities import count, decimal
 
 PIXELS = ("mean", "draw")
@@ -71,6 +71,20 @@ def _batches(model: Model, seeds: list[int], given: Given, size: int, how: dict[
             draw = Draw(seeds[start : start + size], device)
             x = model.sample(draw, {name: value.to(device) for name, value in part.items()}, **how)
         yield Batch(to_uint8(x).cpu(), part)
+
+
+def previews(model: Model, seeds: Sequence[int], given: Given = NOTHING, columns: int = 10, **how: Any) -> Tensor:
+    """A picture (C, H', W') with a row for each seed: what the model took for its image, on the way, and made of it.
+
+    `given` is that of more images, of which these are the first. Raises a `UsageError` for a model without steps.
+    """
+    seen: list[Tensor] = []
+    given = {name: value[: len(seeds)] for name, value in given.items()}
+    how |= {"watch": lambda level, estimate: seen.append(to_uint8(estimate).cpu())}
+    (made,) = generate(model, seeds, given, len(seeds), **how)
+    chosen = [round(at * (len(seen) - 1) / max(columns - 2, 1)) for at in range(columns - 1)]
+    shown = [seen[at] for at in sorted(set(chosen))] + [made.images]
+    return grid(torch.stack(shown, 1).flatten(0, 1), len(shown))
 
 
 def accepts(model: Model, how: dict[str, Any]) -> None:

@@ -53,6 +53,9 @@ def sample(
     autoguidance: Annotated[
         float | str | None, Flag("0 to 100: scale of guidance away from --weaker (default there: 1.5)", metavar="W")
     ] = None,
+    trajectory: Annotated[
+        str | None, Flag("x.png: also how the first images come about, for models with steps", metavar="FILE")
+    ] = None,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
     screen: Screen = SCREEN,
 ) -> Sampled:
@@ -61,9 +64,10 @@ def sample(
     from pathlib import Path
 
     from triptych.devices import pick
-    from triptych.gallery import sink
+    from triptych.gallery import picture, sink
+    from triptych.pixels import write_png
     from triptych.quantities import count
-    from triptych.sampling import choices, chooser, chosen, generate, named
+    from triptych.sampling import accepts, choices, chooser, chosen, generate, named, previews
     from triptych.store import load
 
     number, first = count(n, "-n", 1, MOST), count(seed, "--seed", 0)
@@ -76,6 +80,9 @@ def sample(
     if weaker is not None:
         how |= {"weaker": chooser(load(weaker, pick(device))), "autoguidance": how.get("autoguidance", 1.5)}
     given = named(labels, model.recipe["data"]["class_names"], number)
+    if trajectory is not None:
+        drawn = picture(trajectory)
+        accepts(model, {"watch": drawn})
     made = generate(model, range(first, first + number), given, size, **how)
     place = sink(Path(out), number, first)
     start, done = time.perf_counter(), 0
@@ -86,6 +93,8 @@ def sample(
             line(done)
         place.close()
     spent = time.perf_counter() - start
+    if trajectory is not None:
+        write_png(previews(model, range(first, first + min(number, 8)), given, **how), drawn)
     used = {name: value for name, value in (choices(model) | how).items() if value is not None}
     used |= {} if weaker is None else {"weaker": weaker}
     words = ", ".join(f"{name} {value}" for name, value in used.items())

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from triptych.chance import Draw
 from triptych.core import NOTHING, Given, Model, Shape
-from triptych.diffusion import paths, samplers, schedules
+from triptych.diffusion import editing, paths, samplers, schedules
 from triptych.diffusion.guidance import guided, within
 from triptych.diffusion.paths import Path
 from triptych.diffusion.samplers import Denoiser
 from triptych.diffusion.scaling import Scaling
-from triptych.diffusion.walks import SAMPLERS, SCHEDULES, checked, known
+from triptych.diffusion.walks import SAMPLERS, SCHEDULES, Watch, checked, known, watched
 from triptych.errors import UsageError
 from triptych.labels import classes_of
 
@@ -81,19 +81,55 @@ class Diffusion(Model):
         interval: tuple[float, float] | None = None,
         weaker: Model | None = None,
         autoguidance: float | None = None,
+        watch: Watch | None = None,
     ) -> Tensor:
         """New images (B, C, H, W), one for each generator of `draw`.
 
         `sampler` is one of `SAMPLERS`, `schedule` one of `SCHEDULES` or the levels themselves (K + 1,), falling;
         `steps` is how many levels are walked. `guidance` is the scale of guidance away from images of any class, at
-        levels in `interval`; `autoguidance` that away from the estimates of a `weaker` model of the family. Raises
-        a `UsageError` for what there is not.
+        levels in `interval`; `autoguidance` that away from the estimates of a `weaker` model of the family. `watch`
+        is shown each level and the estimates there. Raises a `UsageError` for what there is not.
         """
         walk = SAMPLERS[known(sampler or self.sampler, SAMPLERS)]
-        down = self.levels(schedule, steps)
         denoise = self._steered(self.denoiser(len(draw), given), given, guidance, interval, weaker, autoguidance)
+        denoise = watched(denoise, watch) if watch else denoise
         z = draw.normal(*self.latent_shape).to(self.table.dtype)
-        return walk(denoise, z * self.spread(), down, draw)
+        return walk(denoise, z * self.spread(), self.levels(schedule, steps), draw)
+
+    @torch.no_grad()
+    def vary(
+        self,
+        x: Tensor,
+        strength: float,
+        draw: Draw,
+        given: Given = NOTHING,
+        sampler: str | None = None,
+        steps: int | None = None,
+        schedule: str | Tensor | None = None,
+        guidance: float | None = None,
+    ) -> Tensor:
+        """Images (B, C, H, W) noised to a share `strength` of the walk and walked down; 1 is `sample`, 0 are they."""
+        if strength == 1:
+            return self.sample(draw, given, sampler, steps, schedule, guidance)
+        walk = SAMPLERS[known(sampler or self.sampler, SAMPLERS)]
+        denoise = self._steered(self.denoiser(len(x), given), given, guidance)
+        return editing.varied(walk, denoise, x, self.levels(schedule, steps), strength, draw)
+
+    @torch.no_grad()
+    def inpaint(
+        self,
+        x: Tensor,
+        new: Tensor,
+        draw: Draw,
+        given: Given = NOTHING,
+        steps: int | None = None,
+        schedule: str | Tensor | None = None,
+        jumps: int = editing.JUMPS,
+        guidance: float | None = None,
+    ) -> Tensor:
+        """Images (B, C, H, W) whose pixels `new` (B, 1, H, W) are made to fit the rest, each step `jumps` times."""
+        denoise = self._steered(self.denoiser(len(x), given), given, guidance)
+        return editing.inpainted(denoise, x, new, self.levels(schedule, steps), draw, jumps)
 
     @torch.no_grad()
     def decode(self, z: Tensor, given: Given = NOTHING, steps: int = 50) -> Tensor:
@@ -156,10 +192,10 @@ class Diffusion(Model):
         self,
         denoise: Denoiser,
         given: Given,
-        guidance: float | None,
-        interval: tuple[float, float] | None,
-        weaker: Model | None,
-        autoguidance: float | None,
+        guidance: float | None = None,
+        interval: tuple[float, float] | None = None,
+        weaker: Model | None = None,
+        autoguidance: float | None = None,
     ) -> Denoiser:
         """`denoise` away from what says less of the image, where that is asked for."""
         away = []

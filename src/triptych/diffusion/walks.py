@@ -8,9 +8,10 @@ from functools import partial
 from torch import Tensor
 
 from triptych.diffusion import adaptive, multistep, paths, samplers, schedules
-from triptych.diffusion.samplers import Sampler
+from triptych.diffusion.samplers import Denoiser, Sampler
 from triptych.errors import UsageError, nearest
 
+Watch = Callable[[Tensor, Tensor], None]  # levels (B,), estimates (B, C, H, W)
 SAMPLERS: dict[str, Sampler] = {
     "ancestral": samplers.ancestral,
     "ancestral-large": partial(samplers.ancestral, variance=samplers.large),
@@ -36,6 +37,17 @@ def known(name: str, menu: Mapping[str, object]) -> str:
         what = "sampler" if menu is SAMPLERS else "schedule"
         raise UsageError(f"There is no {what} {name!r}; {nearest(name, menu)}")
     return name
+
+
+def watched(denoise: Denoiser, watch: Watch) -> Denoiser:
+    """The same denoiser, whose every answer is shown to `watch`."""
+
+    def answer(y: Tensor, s: Tensor) -> Tensor:
+        clean = denoise(y, s)
+        watch(s, clean)
+        return clean
+
+    return answer
 
 
 def checked(levels: Tensor, table: Tensor) -> Tensor:

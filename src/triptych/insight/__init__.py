@@ -5,7 +5,8 @@ x image in [-1, 1], z latent. Errors in pixels are levels, from 0 to 255.
 """
 
 from triptych.insight.anomalies import Anomalies, anomalies, strangeness
-from triptych.insight.asking import asked, over, own
+from triptych.insight.asking import able, asked, over, own
+from triptych.insight.editing import as_another, changed, mask_for, side_by_side
 from triptych.insight.likelihood import Scored, log_likelihoods
 from triptych.insight.reconstruction import encoder, reconstructed, threefold
 from triptych.insight.traversal import Spending, spending, strips
@@ -14,13 +15,18 @@ __all__ = [
     "Anomalies",
     "Scored",
     "Spending",
+    "able",
     "anomalies",
+    "as_another",
     "asked",
+    "changed",
     "encoder",
     "log_likelihoods",
+    "mask_for",
     "over",
     "own",
     "reconstructed",
+    "side_by_side",
     "spending",
     "strangeness",
     "strips",

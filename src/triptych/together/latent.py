@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.chance import Draw
-from triptych.core import NOTHING, Encodes, Given, Model
+from triptych.core import NOTHING, Edits, Encodes, Given, Model
 from triptych.errors import UsageError
 
 Codec = Annotated[Model, "model"]
@@ -93,8 +93,20 @@ class Latent(Model):
         return self.painted(self.prior.decode(z, given), given)
 
     def sample(self, draw: Draw, given: Given = NOTHING, **how: Any) -> Tensor:
-        """New images (B, C, H, W), one for each generator of `draw`; `how` goes to the prior's `sample`."""
+        """New images (B, C, H, W), one for each generator of `draw`; `how` goes to the prior's `sample`.
+
+        Who watches the prior is shown images.
+        """
+        if watch := how.get("watch"):
+            how["watch"] = lambda s, u: watch(s, self.painted(u, given))
         return self.painted(self.prior.sample(draw, given, **how), given)
+
+    def vary(self, x: Tensor, strength: float, draw: Draw, given: Given = NOTHING, **how: Any) -> Tensor:
+        """Images (B, C, H, W) varied in their latents, as the prior does it; raises where it does not."""
+        if not isinstance(self.prior, Edits):
+            raise UsageError("The prior of this model does not change images; take a prior that does, kind diffusion.")
+        u = self.standard(self.latents(x, given))
+        return x if strength == 0 else self.painted(self.prior.vary(u, strength, draw, given, **how), given)
 
     def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
         """Images to the noise of which `decode` makes them, (B, *latent_shape); raises where the prior does not encode.
