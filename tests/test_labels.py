@@ -1,4 +1,4 @@
-"""Classes as models are told of them."""
+"""Classes and texts as models are told of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from triptych.errors import UsageError
-from triptych.labels import classes_of, told, with_gaps
+from triptych.labels import classes_of, cut, plain, read, told, with_gaps, written
 
 
 def test_a_model_is_told_of_all_classes_or_of_none() -> None:
@@ -27,3 +27,29 @@ def test_a_share_of_labels_is_hidden() -> None:
     assert torch.equal(hidden[hidden >= 0], labels[hidden >= 0])
     assert torch.equal(with_gaps({"labels": labels}, 0.0)["labels"], labels)
     assert with_gaps({}, 0.5) == {}
+
+
+def test_class_and_text_are_hidden_together() -> None:
+    torch.manual_seed(0)
+    labels, text = torch.arange(2_000) % 3, written(["words"]).expand(2_000, -1)
+    heard = with_gaps({"labels": labels, "text": text}, 0.5)
+    assert torch.equal(heard["labels"] == -1, (heard["text"] == -1).all(1))
+    assert torch.equal(heard["labels"] == -1, (heard["text"] == -1).any(1))
+    torch.manual_seed(0)
+    assert torch.equal(with_gaps({"labels": labels}, 0.5)["labels"], heard["labels"])
+    torch.manual_seed(0)
+    assert torch.equal(with_gaps({"text": text}, 0.5)["text"], heard["text"])
+
+
+def test_texts_are_bytes_and_come_back() -> None:
+    texts = ["a b", "", "é☂"]
+    text = written(texts)
+    assert text.tolist() == [[97, 32, 98, -1, -1], [-1] * 5, [0xC3, 0xA9, 0xE2, 0x98, 0x82]]
+    assert read(text) == read(written(texts, 9)) == texts
+    assert written(texts, 9).shape == (3, 9)
+    assert written([""]).shape == (1, 1)
+
+
+def test_a_text_has_one_form_and_is_cut_between_characters() -> None:
+    assert plain(" e\u0301a \n\t b ") == "éa b"
+    assert [cut("aéb", most) for most in range(5)] == ["", "a", "a", "aé", "aéb"]

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from triptych.chance import Draw
 
 Shape = tuple[int, int, int]  # channels, height, width
-Given = Mapping[str, Tensor]  # what is known of each image: {} or {"labels": (B,) int64}
+Given = Mapping[str, Tensor]  # what is known of each image: {}, "labels" (B,) or "text" (B, L), both int64: `labels.py`
 Stats = Mapping[str, Tensor]  # numbers to log: detached scalars
 NOTHING: Given = MappingProxyType({})
 ACTIVE = 0.01  # variance of a latent's mean over images from which it is in use (Burda et al. 2015, section 5.2)
@@ -67,6 +67,11 @@ class Model(nn.Module, ABC):
     latent_shape: tuple[int, ...]
     classes: int  # classes it can be asked for; 0: it takes no labels
     recipe: Mapping[str, Any]  # how it was trained; on loaded models
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What it hears of all that may be given: "labels" where it has classes, and nothing else by default."""
+        return frozenset({"labels"} if self.classes else ())
 
     @abstractmethod
     def decode(self, z: Tensor, given: Given = NOTHING) -> Tensor:
@@ -195,14 +200,19 @@ class Source(Protocol):
         ...
 
     @property
+    def texts(self) -> Sequence[str]:
+        """One text for each image, "" where it has none; () where no image has one."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
-        """Text that changes when any pixel, label or name does."""
+        """Text that changes when any pixel, label, text or name does."""
         ...
 
     def __len__(self) -> int: ...
 
     def read(self, indices: Sequence[int]) -> Batch:
-        """uint8 images (B, C, H, W) and, where there are labels, {"labels": (B,) int64}."""
+        """uint8 images (B, C, H, W) and, where there are any, "labels" (B,) and "text" (B, L) of one L."""
         ...
 
 
@@ -216,4 +226,5 @@ def abilities(model: object) -> tuple[str, ...]:
     can += ["score"] if isinstance(model, Scores) else []
     can += ["edit"] if isinstance(model, Edits) else []
     can += ["conditional"] if getattr(model, "classes", 0) else []
+    can += ["text"] if "text" in getattr(model, "reads", ()) else []
     return tuple(can)

@@ -385,7 +385,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         r"pack\.json is missing or damaged",
     ),
     "class name": (edit(b'"cat"', b'"rat"'), r"pack\.json .*does not belong"),
-    "version": (edit(b'"version": 1', b'"version": 2'), "version 2"),
+    "version": (edit(b'"version": 1', b'"version": 3'), "version 3"),
     "foreign": (edit(b"triptych-pack", b"another-pack"), "does not describe a pack"),
     "parts": (edit(b'"digests.npy"', b'"digests.np"'), "parts of it are missing"),
     "form": (edit(b'"files": {', b'"files": {"x": 3, '), r"pack\.json .*not of the right form"),

@@ -61,7 +61,8 @@ def _tell(report: PackReport, screen: Screen) -> None:
         if len(report.refused) > len(shown):
             screen.say(f"and {len(report.refused) - len(shown):,} more, listed in {report.path}/pack.json")
     classes = f" in {len(report.class_names)} classes" if report.class_names else ""
-    what = f"{report.images:,} images of {height}x{width}x{channels}{classes}"
+    texts = f", {report.texts:,} with a text" if report.texts else ""
+    what = f"{report.images:,} images of {height}x{width}x{channels}{classes}{texts}"
     screen.say(f"{report.path}: {what}, {len(report.refused):,} refused.")
 
 

@@ -16,6 +16,7 @@ from triptych.core import Batch, Shape
 from triptych.data.decode import Pixels
 from triptych.data.fit import Size, channel_note, fit_to, to_channels
 from triptych.errors import DataError
+from triptych.labels import written
 
 Labels = NDArray[np.int64]
 Digests = NDArray[np.uint8]  # (N, 32): the SHA-256 of each image
@@ -25,7 +26,8 @@ MOST_IN_MEMORY = 4 * 2**30
 class ArraySource:
     """A `Source` over uint8 images (N, C, H, W) with straight alpha, or over some rows of them.
 
-    `labels` (N,) are positions in `class_names`; without labels there are no class names.
+    `labels` (N,) are positions in `class_names`; without labels there are no class names. `texts` are one for each
+    image, or none at all.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class ArraySource:
         names: Sequence[str] | None = None,
         digests: Digests | None = None,
         rows: NDArray[np.int64] | None = None,
+        texts: Sequence[str] = (),
     ) -> None:
         self._images = images
         self._labels = labels
         self._names = names if names is not None else [f"{index:06d}" for index in range(len(images))]
         self._digests = digests
+        self._texts = texts
         self._rows = np.arange(len(images)) if rows is None else rows
         self.image_shape: Shape = (images.shape[1], images.shape[2], images.shape[3])
         self.class_names = tuple(class_names) if labels is not None else ()
@@ -49,21 +53,31 @@ class ArraySource:
         return len(self._rows)
 
     def read(self, indices: Sequence[int]) -> Batch:
-        """uint8 images (B, C, H, W) and, where there are labels, {"labels": (B,) int64}."""
+        """uint8 images (B, C, H, W) and, where there are any, "labels" (B,) and "text" (B, L), L the longest of all."""
         rows = self._rows[np.asarray(indices, dtype=np.int64)]
         images = torch.from_numpy(np.ascontiguousarray(self._images[rows]))
-        if self._labels is None:
-            return Batch(images)
-        return Batch(images, {"labels": torch.from_numpy(self._labels[rows])})
+        given = {} if self._labels is None else {"labels": torch.from_numpy(self._labels[rows])}
+        given |= {"text": written([self._texts[row] for row in rows], self._longest)} if self._texts else {}
+        return Batch(images, given)
 
     def subset(self, rows: NDArray[np.int64]) -> ArraySource:
         """The images at these positions; the pixels are shared."""
         rows = self._rows[rows]
-        return ArraySource(self._images, self._labels, self.class_names, self._names, self._digests, rows)
+        return ArraySource(self._images, self._labels, self.class_names, self._names, self._digests, rows, self._texts)
 
     @cached_property
     def names(self) -> Sequence[str]:
         return [self._names[row] for row in self._rows]
+
+    @cached_property
+    def texts(self) -> Sequence[str]:
+        """One for each image, or ()."""
+        return [self._texts[row] for row in self._rows] if self._texts else ()
+
+    @cached_property
+    def _longest(self) -> int:
+        """Bytes of the longest text, the same for every subset."""
+        return max(len(text.encode()) for text in self._texts)
 
     @cached_property
     def labels(self) -> Labels | None:
@@ -79,7 +93,7 @@ class ArraySource:
 
     @cached_property
     def fingerprint(self) -> str:
-        return fingerprint(self.image_shape, self.digests, self.labels, self.class_names, self.names)
+        return fingerprint(self.image_shape, self.digests, self.labels, self.class_names, self.names, self.texts)
 
     def refitted(self, size: Size | None, channels: int | None, fit: str) -> tuple[ArraySource, dict[str, int]]:
         """This source in another size and number of channels, in memory; for each note, how many images."""
@@ -96,7 +110,7 @@ class ArraySource:
             images[index] = to_channels(pixels, channels).transpose(2, 0, 1)
             for note in (*notes, *channel_note(present, channels)):
                 counts[note] = counts.get(note, 0) + 1
-        return ArraySource(images, self.labels, self.class_names, self.names), counts
+        return ArraySource(images, self.labels, self.class_names, self.names, texts=self.texts), counts
 
 
 def digest(images: Iterable[Pixels]) -> Digests:
@@ -106,14 +120,19 @@ def digest(images: Iterable[Pixels]) -> Digests:
 
 
 def fingerprint(
-    shape: Shape, digests: Digests, labels: Labels | None, class_names: Sequence[str], names: Sequence[str]
+    shape: Shape,
+    digests: Digests,
+    labels: Labels | None,
+    class_names: Sequence[str],
+    names: Sequence[str],
+    texts: Sequence[str] = (),
 ) -> str:
-    """64 hexadecimal digits that change when any pixel, label, class name or image name does."""
+    """64 hexadecimal digits that change when any pixel, label, class name, image name or text does."""
     facts = repr((shape, len(digests), tuple(class_names)))
     total = hashlib.sha256(facts.encode("utf-8", "backslashreplace"))
     total.update(digests.tobytes())
     total.update(b"unlabelled" if labels is None else labels.astype("<i8").tobytes())
-    for name in names:
+    for name in (*names, *(texts if any(texts) else ())):
         total.update(name.encode("utf-8", "surrogatepass") + b"\0")
     return total.hexdigest()
 

@@ -3,7 +3,7 @@
 Only regular files are read, and nothing outside the root. Links, pipes, sockets and devices are
 skipped with a reason; hidden files and the leftovers of file managers are skipped without one.
 Names are relative, with "/" between the parts, and sorted by their bytes, so that the order is the
-same on every file system.
+same on every file system. Files that hold captions are listed apart from those that may be images.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 from triptych.data.decode import MOST_BYTES, Refused
 from triptych.errors import DataError
 
+METADATA = ("metadata.jsonl", "metadata.csv")
 _LEFTOVERS = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _FLAGS = os.O_RDONLY
 for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # not every system has each
@@ -36,6 +37,7 @@ class Files(Protocol):
 
     name: str
     entries: list[Entry]
+    captions: list[Entry]
     folders: list[str]
     skipped: Skipped
 
@@ -56,7 +58,7 @@ class Folder:
         todo = [""]
         while todo:
             todo += self._list(todo.pop())
-        self.entries.sort(key=lambda entry: os.fsencode(entry.name))
+        self.entries, self.captions = parted(self.entries)
         self.folders.sort(key=os.fsencode)
         self.skipped.sort(key=lambda line: os.fsencode(line[0]))
 
@@ -102,6 +104,21 @@ class Folder:
             link = stat.S_ISLNK(status.st_mode)
             self.skipped.append((name, "a symbolic link" if link else "a pipe, socket or device"))
         return None
+
+
+def parted(entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Files that may be images, and those that say what images show; each in the order of their bytes.
+
+    These are metadata.jsonl, metadata.csv, and NAME.txt where another file is NAME with another ending.
+    """
+    stems = {os.path.splitext(entry.name)[0] for entry in entries if not entry.name.endswith(".txt")}
+
+    def says(entry: Entry) -> bool:
+        stem, ending = os.path.splitext(entry.name)
+        return (ending == ".txt" and stem in stems) or os.path.basename(entry.name) in METADATA
+
+    entries = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+    return [entry for entry in entries if not says(entry)], [entry for entry in entries if says(entry)]
 
 
 def is_hidden(part: str) -> bool:

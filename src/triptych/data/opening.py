@@ -132,6 +132,7 @@ def _write(found: _Found, wish: Wish, out: Path) -> PackReport:
             names=source.names,
             labels=source.labels,
             class_names=source.class_names,
+            texts=source.texts,
             validation=found.validation,
             made_from=key,
             fit=wish.fit,

@@ -6,6 +6,7 @@
       labels.npy      (N,) int64, where there are classes
       validation.npy  (N,) bool, where the data has an official split
       names.json      one name for each image
+      texts.json      one text for each image, "" where it has none; where any has one
       pack.json       written last: version, shape, classes, fingerprint, the size and SHA-256 of the
                       files above, and a line for each file that was converted or refused
 
@@ -31,7 +32,7 @@ from triptych.data.decode import Pixels
 from triptych.data.layout import shown
 from triptych.errors import DataError
 
-FORMAT, VERSION = "triptych-pack", 1
+FORMAT, PLAIN, WITH_TEXTS = "triptych-pack", 1, 2  # and the versions without texts and with them
 MANIFEST = "pack.json"
 _ARRAYS = {"digests.npy": np.uint8, "labels.npy": np.int64, "validation.npy": np.bool_}
 
@@ -44,6 +45,7 @@ class Contents(NamedTuple):
     names: Sequence[str]
     labels: Labels | None = None
     class_names: Sequence[str] = ()
+    texts: Sequence[str] = ()  # (): no image has one
     validation: NDArray[np.bool_] | None = None  # None: no official split
     made_from: str = ""  # the key of the files and wishes that it was made from
     fit: str = ""
@@ -72,16 +74,20 @@ def write(folder: Path, contents: Contents, chunks: Iterable[Pixels]) -> None:
             np.save(buffer, array.astype(_ARRAYS[name]), allow_pickle=False)
             files[name] = _write(folder / name, buffer.getvalue())
     files["names.json"] = _write(folder / "names.json", json.dumps(list(contents.names), indent=0).encode())
+    if contents.texts:
+        files["texts.json"] = _write(folder / "texts.json", json.dumps(list(contents.texts), indent=0).encode())
     labels = None if contents.labels is None else contents.labels.astype(np.int64)
     says = contents._asdict()
-    for elsewhere in ("names", "labels", "validation"):
+    for elsewhere in ("names", "texts", "labels", "validation"):
         del says[elsewhere]
     manifest = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": WITH_TEXTS if contents.texts else PLAIN,
         "count": len(contents.names),
         **says,
-        "fingerprint": fingerprint(contents.image_shape, digests, labels, contents.class_names, contents.names),
+        "fingerprint": fingerprint(
+            contents.image_shape, digests, labels, contents.class_names, contents.names, contents.texts
+        ),
         "files": files,
     }
     _write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
@@ -110,13 +116,16 @@ def _opened(folder: Path, manifest: dict[str, Any]) -> Pack:
     labels = _load(folder / "labels.npy", np.int64, shape[:1]) if extras["labels.npy"] else None
     validation = _load(folder / "validation.npy", np.bool_, shape[:1]) if extras["validation.npy"] else None
     names = _json(folder / "names.json")
-    source = ArraySource(images, labels, manifest["class_names"], names, digests)
+    texts = _json(folder / "texts.json") if "texts.json" in manifest["files"] else []
+    if not isinstance(texts, list) or len(texts) not in (0, len(images)) or not all(isinstance(t, str) for t in texts):
+        _damaged(folder / "texts.json", "it does not hold one text for each image")
+    source = ArraySource(images, labels, manifest["class_names"], names, digests, texts=texts)
     if labels is not None and len(labels) and not 0 <= labels.min() <= labels.max() < len(source.class_names):
         _damaged(folder / "labels.npy", "a label is of no class")
     if len(names) != len(source) or source.fingerprint != manifest["fingerprint"]:
         _damaged(folder / MANIFEST, "it does not belong to the files beside it")
     says = {key: manifest[key] for key in Contents._fields if key in manifest}
-    contents = Contents(**says, names=names, labels=labels, validation=validation)
+    contents = Contents(**says, names=names, texts=texts, labels=labels, validation=validation)
     return Pack(source, contents, manifest["fingerprint"])
 
 
@@ -169,10 +178,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
     manifest = _json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f"{shown(str(folder / MANIFEST))} does not describe a pack.")
-    if manifest.get("version") != VERSION:
+    if manifest.get("version") not in (PLAIN, WITH_TEXTS):
         raise DataError(
             f"{shown(str(folder))} is a pack of version {manifest.get('version')!r}, "
-            f"and this triptych reads version {VERSION}: pack the images anew."
+            f"and this triptych reads versions {PLAIN} and {WITH_TEXTS}: pack the images anew."
         )
     files = manifest.get("files")
     whole = isinstance(files, dict) and {"images.npy", "digests.npy", "names.json"} <= set(files)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from triptych.core import Shape
 from triptych.data import packed
 from triptych.data.arrays import ArraySource
+from triptych.data.captions import captions
 from triptych.data.fit import Size, channel_note, channels_for
 from triptych.data.folder import Entry, Files
 from triptych.data.layout import layout, shown
@@ -52,6 +53,7 @@ class PackReport(NamedTuple):
     images: int
     image_shape: Shape
     class_names: tuple[str, ...]
+    texts: int  # images that have one
     official_split: bool
     fit: str
     fingerprint: str
@@ -108,6 +110,7 @@ def report(path: Path, seconds: float = 0.0) -> PackReport:
         images=len(source),
         image_shape=source.image_shape,
         class_names=tuple(shown(name) for name in source.class_names),
+        texts=sum(map(bool, source.texts)),
         official_split=contents.validation is not None,
         fit=contents.fit,
         fingerprint=fingerprint,
@@ -127,7 +130,7 @@ def duplicates(source: ArraySource) -> int:
 def key_of(files: Files, wish: Wish) -> str:
     """Hexadecimal digits that change when a file is added, removed or changed, or a wish is."""
     total = hashlib.sha256(json.dumps([files.name, wish, files.skipped]).encode())
-    for entry in files.entries:
+    for entry in (*files.entries, *files.captions):
         total.update(json.dumps(entry).encode())
     return total.hexdigest()
 
@@ -197,8 +200,8 @@ def _contents(files: Files, lines: list[Line], shape: Shape, fit: str, key: str,
     kept = [line for line in lines if not line.refused]
     deeds = [(line.name, (*line.notes, *channel_note(line.channels, shape[0]))) for line in kept]
     names = [line.name for line in kept]
-    found = layout(names, files.folders)
-    for sentence in found.notes:
+    found, said = layout(names, files.folders), captions(files, names)
+    for sentence in (*found.notes, *said.notes):
         note(sentence[0].upper() + sentence[1:] + ".")
     sizes = Counter(f"{line.size[0]}x{line.size[1]}" for line in kept)
     return packed.Contents(
@@ -207,11 +210,12 @@ def _contents(files: Files, lines: list[Line], shape: Shape, fit: str, key: str,
         names=names,
         labels=found.labels,
         class_names=found.class_names,
+        texts=said.texts,
         validation=found.validation,
         made_from=key,
         fit=fit,
         converted=[(name, text) for name, texts in deeds for text in texts],
-        refused=[(line.name, line.refused) for line in lines if line.refused] + files.skipped,
+        refused=[(line.name, line.refused) for line in lines if line.refused] + files.skipped + said.refused,
         sizes=sizes.most_common(MOST_LISTED),
         shapes=_shapes(kept, shape[0]).most_common(MOST_LISTED),
     )

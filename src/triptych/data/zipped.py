@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 import zipfile
@@ -10,7 +9,7 @@ import zlib
 from pathlib import Path
 
 from triptych.data.decode import MOST_BYTES, Refused
-from triptych.data.folder import Entry, Skipped, is_hidden
+from triptych.data.folder import Entry, Skipped, is_hidden, parted
 from triptych.data.layout import shown
 from triptych.errors import DataError
 
@@ -42,7 +41,7 @@ class Zip:
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in members:
             self._note(member)
-        self.entries.sort(key=lambda entry: os.fsencode(entry.name))
+        self.entries, self.captions = parted(self.entries)
 
     def read(self, entry: Entry) -> bytes:
         try:
