@@ -104,7 +104,7 @@ class Latent(Model):
     def vary(self, x: Tensor, strength: float, draw: Draw, given: Given = NOTHING, **how: Any) -> Tensor:
         """Images (B, C, H, W) varied in their latents, as the prior does it; raises where it does not."""
         if not isinstance(self.prior, Edits):
-            raise UsageError("The prior of this model does not change images; take a prior that does, kind diffusion.")
+            raise UsageError("The prior of this model does not change images; take another prior.")
         u = self.standard(self.latents(x, given))
         return x if strength == 0 else self.painted(self.prior.vary(u, strength, draw, given, **how), given)
 
