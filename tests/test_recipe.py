@@ -142,8 +142,10 @@ def test_an_optimiser_may_be_taken_away() -> None:
     assert list(tree["optimisers"]) == ["bound"]
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml")), ids=lambda p: p.stem)
-def test_recipes_beside_the_package_fit(path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", sorted((pathlib.Path(__file__).parents[1] / "recipes").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_recipes_beside_the_package_fit(path: pathlib.Path) -> None:
     """Each is named after the model that it lies on, and has no value that there is not."""
     name = max((name for name in recipe.names() if path.name.startswith(f"{name}-")), key=len)
     tree = schema.complete(recipe.read(name, "x", path))
