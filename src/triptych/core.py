@@ -25,6 +25,7 @@ Shape = tuple[int, int, int]  # channels, height, width
 Given = Mapping[str, Tensor]  # what is known of each image: {}, "labels" (B,) or "text" (B, L), both int64: `labels.py`
 Stats = Mapping[str, Tensor]  # numbers to log: detached scalars
 NOTHING: Given = MappingProxyType({})
+LONGEST = 256  # bytes of a text that is given
 ACTIVE = 0.01  # variance of a latent's mean over images from which it is in use (Burda et al. 2015, section 5.2)
 
 
