@@ -30,6 +30,9 @@ def sample(
         str, Flag("x.png: one grid; x.npz: uint8 NHWC under 'images'; else a folder", ("-o", "--out"), "PATH")
     ] = "grid.png",
     labels: Annotated[str | None, Flag("classes in turn, by name or number: cat,dog or 0,1", metavar="A,B")] = None,
+    text: Annotated[
+        Any, Flag('"a red heart", or @prompts.txt with one a line; several in turn', metavar="TEXT", many=True)
+    ] = None,
     batch: Annotated[int | str, Flag("images made at once; changes speed and memory only", metavar="N")] = 64,
     sampler: Annotated[str | None, Flag("the way of sampling, for models with a choice", metavar="NAME")] = None,
     steps: Annotated[int | str | None, Flag("steps of the sampler, for models with steps", metavar="N")] = None,
@@ -63,7 +66,7 @@ def sample(
     from triptych.devices import pick
     from triptych.gallery import sink
     from triptych.quantities import count
-    from triptych.sampling import choices, chooser, chosen, generate, named
+    from triptych.sampling import choices, chooser, chosen, generate, named, prompted
     from triptych.store import load
 
     number, first = count(n, "-n", 1, MOST), count(seed, "--seed", 0)
@@ -75,7 +78,7 @@ def sample(
     model = load(run, pick(device))
     if weaker is not None:
         how |= {"weaker": chooser(load(weaker, pick(device))), "autoguidance": how.get("autoguidance", 1.5)}
-    given = named(labels, model.recipe["data"]["class_names"], number)
+    given = {**named(labels, model.recipe["data"]["class_names"], number), **prompted(text, number)}
     made = generate(model, range(first, first + number), given, size, **how)
     place = sink(Path(out), number, first)
     start, done = time.perf_counter(), 0

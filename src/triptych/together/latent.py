@@ -79,6 +79,11 @@ class Latent(Model):
         self.image_shape, self.latent_shape = codec.image_shape, self.prior.latent_shape
         self.classes = max(codec.classes, self.prior.classes)
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """What the codec or the prior hears."""
+        return self.codec.reads | self.prior.reads
+
     def latents(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
         """Images (B, C, H, W) as the codec's latents z, (B, c, h, w): the mean, or a draw."""
         z: Tensor = self.codec.encode(x, given, draw)  # type: ignore[operator]
