@@ -37,6 +37,9 @@ def sample(
         str, Flag("x.png: one grid; x.npz: uint8 NHWC under 'images'; else a folder", ("-o", "--out"), "PATH")
     ] = "grid.png",
     labels: Annotated[str | None, Flag("classes in turn, by name or number: cat,dog or 0,1", metavar="A,B")] = None,
+    text: Annotated[
+        Any, Flag('"a red heart", or @prompts.txt with one a line; several in turn', metavar="TEXT", many=True)
+    ] = None,
     batch: Annotated[int | str, Flag("images made at once; changes speed and memory only", metavar="N")] = 64,
     sampler: Annotated[str | None, Flag("the way of sampling, for models with a choice", metavar="NAME")] = None,
     steps: Annotated[int | str | None, Flag("steps of the sampler, for models with steps", metavar="N")] = None,
@@ -65,7 +68,7 @@ def sample(
     from triptych.gallery import picture, sink
     from triptych.pixels import write_png
     from triptych.quantities import count
-    from triptych.sampling import accepts, choices, chooser, chosen, generate, named, previews
+    from triptych.sampling import accepts, choices, chooser, chosen, generate, named, previews, prompted
     from triptych.store import load
 
     number, first = count(n, "-n", 1, MOST), count(seed, "--seed", 0)
@@ -77,7 +80,7 @@ def sample(
     model = load(run, pick(device))
     if weaker is not None:
         how |= {"weaker": chooser(load(weaker, pick(device))), "autoguidance": how.get("autoguidance", 1.5)}
-    given = named(labels, model.recipe["data"]["class_names"], number)
+    given = {**named(labels, model.recipe["data"]["class_names"], number), **prompted(text, number)}
     if trajectory is not None:
         accepts(model, {"watch": picture(trajectory)})
     seeds = range(first, first + number)

@@ -81,6 +81,7 @@ class Latent(Model):
 
     @property
     def reads(self) -> frozenset[str]:
+        """What the codec or the prior hears."""
         return self.codec.reads | self.prior.reads
 
     def latents(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
