@@ -20,7 +20,10 @@ README = ROOT / "README.md"
 SHORTER = {  # what stands in the README, and what is run here
     "pip install . && ": "",  # tests/test_install.py installs
     "compare digits": "compare digits --for 2s --scored 300",
-    "10min --seeds 3": "3s --size 16 --set model.width=16 --scored 100",
+    "10min --seeds 3": "3s --size 16 --set dcgan:model.width=16 --set ddpm:model.net.width=16 --scored 100",
+    "train flow photos/ ": "train flow photos/ --set model.net.width=16 --set model.steps=2 --set batch=8 ",
+    "edit runs/f cat.jpg ": "edit runs/f cat.jpg --steps 2 ",
+    "inpaint runs/f cat.jpg ": "inpaint runs/f cat.jpg --steps 3 --jumps 1 ",
     "10min": "5s",
     "evaluate runs/a ": "evaluate runs/a -n 100 ",
     "privacy runs/a ": "privacy runs/a -n 100 ",
@@ -47,6 +50,9 @@ def photos(folder: Path) -> None:
         image.save(place / f"{number:02d}.jpg")
     Image.new("RGBA", (80, 80), (200, 40, 40, 128)).save(folder / "cats" / "glass.png")
     image.save(folder.parent / "cat.jpg")
+    hole = Image.new("L", image.size)
+    hole.paste(255, (40, 20, 80, 60))
+    hole.save(folder.parent / "hole.png")
     (folder / "dogs" / "broken.jpg").write_bytes((folder / "dogs" / "00.jpg").read_bytes()[:600])
 
 
