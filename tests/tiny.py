@@ -19,7 +19,10 @@ TINY = {
     "latent-flow": ["model.codec.width=4", "model.codec.latent=4", "model.prior.net.width=16", "objective.switch=480"],
     "vqvae": [*CODED, "model.quantiser.codes=8", "model.quantiser.features=4"],
     "fsq": [*CODED, "model.quantiser.levels=[4, 3]"],
-    **{name: ["model.net.width=8", "model.net.blocks=1", *FAST] for name in ("ddpm", "iddpm", "edm", "flow")},
+    **{
+        name: ["model.net.width=8", "model.net.blocks=1", *FAST]
+        for name in ("ddpm", "iddpm", "edm", "flow", "upscale", "colorize")
+    },
     "dit": ["model.net.width=16", "model.net.depth=1", "model.net.heads=2", *FAST],
 }
 BATCH = 16

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.chance import Draw
-from triptych.core import NOTHING, Given, Model, Shape
+from triptych.core import NOTHING, Degradation, Given, Model, Shape
 from triptych.diffusion import editing, paths, samplers, schedules
 from triptych.diffusion.guidance import guided, within
 from triptych.diffusion.paths import Path
@@ -37,7 +37,8 @@ class Diffusion(Model):
 
     `conditional` models are told the class of an image, given["labels"] (B,), or that it may be of any. `sampler`,
     `schedule` and `steps` are how images are made unless asked otherwise; meanwhile estimates of the clean image are
-    kept in [-bound, bound], as Ho et al. do, with null as they are (latents know no bounds).
+    kept in [-bound, bound], as Ho et al. do, with null as they are (latents know no bounds). With a `degradation` it is
+    shown what is left of an image, given["image"] (B, C, H, W), or that it may be any: zeros, a grey that no uint8 has.
     """
 
     def __init__(
@@ -52,16 +53,23 @@ class Diffusion(Model):
         schedule: str = "uniform",
         steps: int = 50,
         bound: float | None = None,
+        degradation: Annotated[Degradation, "degradation"] | None = None,
     ) -> None:
         super().__init__()
         self.image_shape = self.latent_shape = image_shape
         self.classes = classes_of(conditional, classes)
-        self.net = net(image_shape=image_shape, classes=self.classes, words=0, shown=0)
-        self.alpha, self.scaling = path.alpha, scaling
+        self.net = net(
+            image_shape=image_shape, classes=self.classes, words=0, shown=image_shape[0] if degradation else 0
+        )
+        self.alpha, self.scaling, self.degradation = path.alpha, scaling, degradation
         self.sampler, self.schedule, self.steps = known(sampler, SAMPLERS), known(schedule, SCHEDULES), steps
         self.bound = math.inf if bound is None else bound
         self.table: Tensor  # (T,) the levels that it is taught, rising
         self.register_buffer("table", path.table.float(), persistent=False)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return super().reads | ({"image"} if self.degradation else frozenset())
 
     def denoise(self, y: Tensor, s: Tensor, given: Given = NOTHING) -> Tensor:
         """D (B, C, H, W), without bounds, at levels s (B,)."""
@@ -185,6 +193,10 @@ class Diffusion(Model):
             labels = given["labels"]
             if labels.shape != (images,) or labels.min() < 0 or labels.max() >= self.classes:
                 raise UsageError(f"This model takes labels: give one from 0 to {self.classes - 1} for each image.")
+        if self.degradation and images and "image" in given and given["image"].shape != (images, *self.image_shape):
+            raise UsageError(
+                f"This model is shown images: give one of shape {self.image_shape} for each that it makes."
+            )
         bound = self.bound if bounded else math.inf
         return lambda y, s: self.denoise(y, s, given).clamp(-bound, bound)
 
