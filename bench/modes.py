@@ -83,7 +83,7 @@ class Loss(NamedTuple):
 PROBLEMS = {"ring": ring, "grid": grid}
 LOSSES = {
     "wgan-gp": Loss(wasserstein, gradient(0.3), 3, 64, 36_000, 3e-3),
-    "r3gan": Loss(relativistic, r1_r2(0.02), 1, 64, 18_000, 3e-3),
+    "r3gan": Loss(relativistic, r1_r2(0.02), 1, 64, 12_000, 3e-3),
 }
 
 

@@ -140,3 +140,14 @@ def test_difference_is_said_key_by_key() -> None:
 def test_an_optimiser_may_be_taken_away() -> None:
     tree = schema.complete(recipe.read("vae", "digits", None, ["model.fitted=null", "optimisers.prior=null"]))
     assert list(tree["optimisers"]) == ["bound"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((pathlib.Path(__file__).parents[1] / "recipes").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_recipes_beside_the_package_fit(path: pathlib.Path) -> None:
+    """Each is named after the model that it lies on, and has no value that there is not."""
+    name = max((name for name in recipe.names() if path.name.startswith(f"{name}-")), key=len)
+    tree = schema.complete(recipe.read(name, "x", path))
+    assert f"triptych train {name} " in path.read_text(encoding="utf-8")
+    assert tree["model"]["kind"]

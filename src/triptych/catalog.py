@@ -95,6 +95,9 @@ MENU: dict[str, dict[str, str]] = {
         "dit": "triptych.nets.dit:PatchTransformer()",
         "residual-mlp": "triptych.nets.mlp:ResidualMlp()",
     },
+    "reader": {
+        "bytes": "triptych.nets.reading:ByteReader()",
+    },
     "path": {
         "linear": "triptych.diffusion.paths:linear()",
         "cosine": "triptych.diffusion.paths:cosine()",

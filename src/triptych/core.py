@@ -27,6 +27,7 @@ Given = Mapping[
 ]  # what is known of each image: {}, "labels" (B,), "text" (B, L): `labels.py`, "image": Restores
 Stats = Mapping[str, Tensor]  # numbers to log: detached scalars
 NOTHING: Given = MappingProxyType({})
+LONGEST = 256  # bytes of a text that is given
 ACTIVE = 0.01  # variance of a latent's mean over images from which it is in use (Burda et al. 2015, section 5.2)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from triptych.core import Batch
 from triptych.errors import ResourceError, UsageError
+from triptych.labels import read
 from triptych.pixels import grid, write_png
 from triptych.words import join
 
@@ -31,7 +32,7 @@ class Sink(Protocol):
 def sink(path: Path, images: int, first_seed: int) -> Sink:
     """The sink that the ending of `path` asks for; raises before any work where it would not do.
 
-    `x.png`: a grid. `x.npz`: uint8 (N, H, W, C) under "images", and "labels" where there are any.
+    `x.png`: a grid. `x.npz`: uint8 (N, H, W, C) under "images", and "labels" and "text" where there are any.
     Otherwise a folder, which may be new, empty, or hold images of an earlier call.
     """
     ending = path.suffix.lower()
@@ -98,7 +99,8 @@ class Array(Held):
     def close(self) -> None:
         arrays = {"images": self.images().permute(0, 2, 3, 1).numpy()}
         for name in self._batches[0].given:
-            arrays[name] = torch.cat([batch.given[name] for batch in self._batches]).numpy()
+            values = torch.cat([batch.given[name] for batch in self._batches])
+            arrays[name] = np.array(read(values), np.str_) if name == "text" else values.numpy()
         write_npz(self.path, arrays)
 
 

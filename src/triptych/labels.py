@@ -13,10 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from triptych.core import Given
+from triptych.core import LONGEST, Given
 from triptych.errors import UsageError
-
-LONGEST = 256  # bytes of a text
 
 
 def classes_of(conditional: bool, classes: int) -> int:

@@ -24,7 +24,7 @@ class About(NamedTuple):
     name: str
     family: str
     paper: str
-    can: tuple[str, ...]  # sample, encode, score, edit, conditional
+    can: tuple[str, ...]  # sample, encode, score, edit, conditional, text
     parameters: int  # of the model alone, for 32x32 RGB
     tuned_for: tuple[str, ...]  # data sets with a recipe of their own
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from triptych.chance import Draw, generator
-from triptych.core import NOTHING, Batch, Given, HasPrior, Model
+from triptych.core import LONGEST, NOTHING, Batch, Given, HasPrior, Model
 from triptych.devices import threads_for
 from triptych.errors import UsageError, nearest
+from triptych.labels import plain, written
 from triptych.pixels import grid, to_uint8
 from triptych.quantities import count, decimal
 
@@ -27,14 +28,15 @@ def generate(
 ) -> Iterator[Batch]:
     """Batches of uint8 images (B, C, H, W), one image for each seed, in the order of the seeds.
 
-    `given` may hold {"labels": (N,) int64}; a model that takes labels and gets none is asked for
-    classes drawn by the seeds. `how` goes to the model's `sample` (steps, sampler, ...); a word
-    that it does not know raises a `UsageError` before any work is done.
+    `given` may hold "labels" (N,) and "text" (N, L), both int64. A model that takes labels and is given nothing is
+    asked for classes drawn by the seeds; one that takes texts then makes images of any text. `how` goes to the
+    model's `sample` (steps, sampler, ...); a word that it does not know raises a `UsageError` before any work is done.
     """
     accepts(model, how)
     seeds = list(seeds)
     given = dict(given) if given else labels_for(seeds, model.classes)
     check_labels(given, len(seeds), model.classes)
+    check_text(given, len(seeds), model.reads)
     return _batches(model, seeds, given, batch, how)
 
 
@@ -202,3 +204,46 @@ def check_labels(given: Given, images: int, classes: int) -> None:
         raise UsageError(f"labels have shape {tuple(labels.shape)}: give one whole number for each of {images} images.")
     if images and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise UsageError(f"labels run from {int(labels.min())} to {int(labels.max())}: give 0 to {classes - 1}.")
+
+
+def prompted(texts: str | Sequence[str] | None, images: int) -> Given:
+    """Texts, repeated in turn to so many images; nothing for None or none. "@FILE" stands for the lines of a file."""
+    words = [texts] if isinstance(texts, str) else list(texts or ())
+    prompts = [plain(prompt) for word in words for prompt in (_prompts(word[1:]) if word[:1] == "@" else [word])]
+    for prompt in prompts:
+        if not prompt or len(prompt.encode(errors="replace")) > LONGEST:
+            raise UsageError(f"--text is {prompt[:40]!r}: give 1 to {LONGEST} bytes of text.")
+    if not prompts:
+        return NOTHING
+    try:
+        text = written(prompts)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"--text is not UTF-8 ({error.reason}): write it anew.") from error
+    return {"text": text[torch.arange(images) % len(prompts)]}
+
+
+def _prompts(path: str) -> list[str]:
+    """The lines of a file that are not empty."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--text @{path}: give a UTF-8 file with a text on each line ({error}).") from error
+    if not any(map(str.strip, lines)):
+        raise UsageError(f"--text @{path}: the file is empty; write a text on each line.")
+    return [line for line in lines if line.strip()]
+
+
+def check_text(given: Given, images: int, reads: frozenset[str]) -> None:
+    """Raise a `UsageError` where texts do not fit the model or the number of images."""
+    if "text" not in given:
+        return
+    text = given["text"]
+    if "text" not in reads:
+        raise UsageError("This model takes no text; sample it without.")
+    if text.ndim != 2 or len(text) != images or text.is_floating_point() or text.shape[1] > LONGEST:
+        shape = tuple(text.shape)
+        raise UsageError(
+            f"text has shape {shape}: give whole numbers, ({images}, bytes), with at most {LONGEST} bytes."
+        )
+    if text.numel() and not -1 <= int(text.min()) <= int(text.max()) < 256:
+        raise UsageError(f"text runs from {int(text.min())} to {int(text.max())}: give bytes, and -1 behind their end.")

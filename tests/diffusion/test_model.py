@@ -18,7 +18,9 @@ from triptych.diffusion.scaling import eps
 from triptych.diffusion.scaling import flow as flow_scaling
 from triptych.diffusion.walks import SAMPLERS, SCHEDULES
 from triptych.errors import UsageError
+from triptych.labels import written
 from triptych.nets.mlp import ResidualMlp
+from triptych.nets.reading import ByteReader
 from triptych.nets.unet import UNet
 
 SHAPE = (2, 5, 7)
@@ -67,8 +69,8 @@ def labels(*of: int) -> Given:
 def test_what_it_can_do(small: Diffusion) -> None:
     assert isinstance(small, Model)
     assert isinstance(small, Encodes)
-    assert abilities(small) == ("sample", "encode", "conditional")
-    assert abilities(ddpm(conditional=False)) == ("sample", "encode")
+    assert abilities(small) == ("sample", "encode", "edit", "conditional")
+    assert abilities(ddpm(conditional=False)) == ("sample", "encode", "edit")
     assert small.latent_shape == small.image_shape == (1, 8, 8)
     assert all(key.startswith("net.") for key in small.state_dict())
 
@@ -196,7 +198,7 @@ def test_guidance_is_away_from_any_class(small: Diffusion) -> None:
     strong = small.sample(Draw([0, 1]), labels(0, 2), steps=3, guidance=3.0)
     assert not torch.equal(strong, plain)
     assert torch.equal(small.sample(Draw([0, 1]), labels(0, 2), steps=3, guidance=3.0, interval=(1e6, 1e7)), plain)
-    with pytest.raises(UsageError, match="no classes"):
+    with pytest.raises(UsageError, match="neither classes"):
         ddpm(conditional=False).sample(Draw([0]), guidance=2.0)
 
 
@@ -210,6 +212,9 @@ def test_autoguidance_is_away_from_a_weaker_self(exact: Diffusion) -> None:
     top = exact.table[-1].item() ** 2
     factor = 0.25 / (0.25 + top) * ((1 + top) / 1.0) ** 0.5  # w = 2: (l_c / ..)^1 (l_u / ..)^(-1/2)
     torch.testing.assert_close(made, factor * z * exact.spread(), rtol=0.02, atol=1e-3)
+    net = ddpm()
+    self_guided = net.sample(Draw([0, 1]), labels(0, 2), steps=3, weaker=net, autoguidance=3.0)
+    torch.testing.assert_close(self_guided, net.sample(Draw([0, 1]), labels(0, 2), steps=3), rtol=0, atol=1e-4)
     for wrong in (None, ddpm()):
         with pytest.raises(UsageError, match="weaker model"):
             exact.sample(Draw([0]), weaker=wrong, autoguidance=2.0)
@@ -248,3 +253,26 @@ def test_flows_are_for_vectors_too(net: Callable[..., nn.Module]) -> None:
     model = Diffusion(partial(net, width=8, blocks=1), straight(), flow_scaling, (5, 1, 1), 3, conditional=True).eval()
     assert model.sample(Draw([0, 1]), labels(0, 2), steps=3).shape == (2, 5, 1, 1)
     assert model.bound == math.inf
+
+
+def test_texts_are_read_once_and_heard() -> None:
+    """A model with a reader: what it says of one text is not what it says of another, nor of none."""
+    torch.manual_seed(0)
+    model = Diffusion(
+        partial(UNet, width=8, blocks=1), straight(), flow_scaling, (1, 8, 8), reader=ByteReader(8, 8, 1, 2)
+    )
+    for parameter in model.net.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+    model.eval()
+    calls: list[int] = []
+    model.reader.register_forward_hook(lambda *_: calls.append(1))  # type: ignore[union-attr]
+    assert abilities(model) == ("sample", "encode", "edit", "text")
+    texts = [written([text, "a red cat"], 16) for text in ("a red cat", "a blue dog", "")]
+    red, blue, none = (model.sample(Draw([0, 1]), {"text": text}, steps=3) for text in texts)
+    assert len(calls) == 3
+    assert not torch.allclose(red[0], blue[0])
+    assert torch.allclose(red[1], blue[1], atol=1e-4)
+    torch.testing.assert_close(none[:1], model.sample(Draw([0]), steps=3), rtol=0, atol=1e-4)
+    strong = model.sample(Draw([0, 1]), {"text": texts[0]}, steps=3, guidance=3.0)
+    assert not torch.allclose(strong, red)

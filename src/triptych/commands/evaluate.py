@@ -225,7 +225,10 @@ def _sampled(model: Model, asked: _Sampling, wish: Wish, splits: Splits, screen:
     seeds = range(first, first + number)
     with screen.progress("sampling", number, keep=False) as line:
         images = generated(model, seeds, batch=count(asked.batch, "--batch", 1, 65536), progress=line, **how)
-    words = [f"{number:,} images, seeds {first} to {seeds[-1]}", *(f"{key} {value}" for key, value in how.items())]
+    words = [
+        f"{number:,} images, seeds {first} to {seeds[-1]}",
+        *(f"{key} {value}" for key, value in asked.how.items() if value is not None),
+    ]
     return images.refitted(*wish)[0], ", ".join(words)
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.flags import Flag
 from triptych.screen import SCREEN, Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from triptych.core import Batch
+    from triptych.gallery import Sink
 
 MOST = 10_000_000
 
@@ -30,9 +37,17 @@ def sample(
         str, Flag("x.png: one grid; x.npz: uint8 NHWC under 'images'; else a folder", ("-o", "--out"), "PATH")
     ] = "grid.png",
     labels: Annotated[str | None, Flag("classes in turn, by name or number: cat,dog or 0,1", metavar="A,B")] = None,
+    text: Annotated[
+        Any, Flag('"a red heart", or @prompts.txt with one a line; several in turn', metavar="TEXT", many=True)
+    ] = None,
     batch: Annotated[int | str, Flag("images made at once; changes speed and memory only", metavar="N")] = 64,
     sampler: Annotated[str | None, Flag("the way of sampling, for models with a choice", metavar="NAME")] = None,
     steps: Annotated[int | str | None, Flag("steps of the sampler, for models with steps", metavar="N")] = None,
+    schedule: Annotated[str | None, Flag("the noise levels: a name or a file", metavar="NAME")] = None,
+    guidance: Annotated[float | str | None, Flag("0 to 100: guidance to the class; 1 is none", metavar="W")] = None,
+    interval: Annotated[Any, Flag("guide at noise levels from A to B alone: 0.2,5", metavar="A,B")] = None,
+    weaker: Annotated[str | None, Flag("a smaller or earlier run, to be guided away from", metavar="RUN")] = None,
+    autoguidance: Annotated[float | str | None, Flag("its scale, 0 to 100 (default: 1.5)", metavar="W")] = None,
     truncation: Annotated[
         float | str | None, Flag("0 to 1: towards the average image, for models with styles", metavar="PSI")
     ] = None,
@@ -42,32 +57,18 @@ def sample(
     pixels: Annotated[
         str | None, Flag("mean or draw of the decoder, for models whose decoder gives a distribution", metavar="WAY")
     ] = None,
-    schedule: Annotated[
-        str | None, Flag("the levels that are walked, for models with noise levels", metavar="NAME")
-    ] = None,
-    guidance: Annotated[
-        float | str | None, Flag("0 to 100: scale of guidance to the class; 1 is none", metavar="W")
-    ] = None,
-    interval: Annotated[Any, Flag("guide at noise levels from A to B alone: 0.2,5", metavar="A,B")] = None,
-    weaker: Annotated[str | None, Flag("a smaller or earlier run, for guidance away from it", metavar="RUN")] = None,
-    autoguidance: Annotated[
-        float | str | None, Flag("0 to 100: scale of guidance away from --weaker (default there: 1.5)", metavar="W")
-    ] = None,
-    trajectory: Annotated[
-        str | None, Flag("x.png: also how the first images come about, for models with steps", metavar="FILE")
-    ] = None,
+    trajectory: Annotated[str | None, Flag("x.png: also how the first images come about", metavar="FILE")] = None,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
     screen: Screen = SCREEN,
 ) -> Sampled:
     """Make new images with the model of RUN. The same seed makes the same image in any batch."""
-    import time
     from pathlib import Path
 
     from triptych.devices import pick
     from triptych.gallery import picture, sink
     from triptych.pixels import write_png
     from triptych.quantities import count
-    from triptych.sampling import accepts, choices, chooser, chosen, generate, named, previews
+    from triptych.sampling import accepts, choices, chooser, chosen, generate, named, previews, prompted
     from triptych.store import load
 
     number, first = count(n, "-n", 1, MOST), count(seed, "--seed", 0)
@@ -79,24 +80,30 @@ def sample(
     model = load(run, pick(device))
     if weaker is not None:
         how |= {"weaker": chooser(load(weaker, pick(device))), "autoguidance": how.get("autoguidance", 1.5)}
-    given = named(labels, model.recipe["data"]["class_names"], number)
+    given = {**named(labels, model.recipe["data"]["class_names"], number), **prompted(text, number)}
     if trajectory is not None:
-        drawn = picture(trajectory)
-        accepts(model, {"watch": drawn})
-    made = generate(model, range(first, first + number), given, size, **how)
-    place = sink(Path(out), number, first)
+        accepts(model, {"watch": picture(trajectory)})
+    seeds = range(first, first + number)
+    made, place = generate(model, seeds, given, size, **how), sink(Path(out), number, first)
+    spent = _write(made, place, screen.progress("sampling", number))
+    if trajectory is not None:
+        write_png(previews(model, seeds[:8], given, **how), picture(trajectory))
+    used = {name: value for name, value in (choices(model) | how).items() if value is not None}
+    used |= {name: said for name, said in (("weaker", weaker), ("schedule", schedule)) if said is not None}
+    words = ", ".join(f"{name} {value}" for name, value in used.items())
+    screen.say(f"Wrote {out}: {number:,} images in {spent:.1f} s{f' ({words})' if words else ''}.")
+    return Sampled(out, number, model.image_shape, first, round(spent, 3), used)
+
+
+def _write(made: Iterator[Batch], place: Sink, progress: AbstractContextManager[Callable[[int], None]]) -> float:
+    """Everything that is made; how many seconds it took."""
+    import time
+
     start, done = time.perf_counter(), 0
-    with screen.progress("sampling", number) as line:
+    with progress as line:
         for images in made:
             place.add(images)
             done += len(images.images)
             line(done)
         place.close()
-    spent = time.perf_counter() - start
-    if trajectory is not None:
-        write_png(previews(model, range(first, first + min(number, 8)), given, **how), drawn)
-    used = {name: value for name, value in (choices(model) | how).items() if value is not None}
-    used |= {} if weaker is None else {"weaker": weaker}
-    words = ", ".join(f"{name} {value}" for name, value in used.items())
-    screen.say(f"Wrote {out}: {number:,} images in {spent:.1f} s{f' ({words})' if words else ''}.")
-    return Sampled(out, number, model.image_shape, first, round(spent, 3), used)
+    return time.perf_counter() - start

@@ -18,9 +18,10 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from triptych.core import LONGEST
 from triptych.data.decode import Refused
 from triptych.data.folder import METADATA, Entry, Files, Skipped
-from triptych.labels import LONGEST, cut, plain
+from triptych.labels import cut, plain
 
 Line = tuple[int, Any, Any]  # its number, file_name and text, or whatever else stands there
 

@@ -26,7 +26,9 @@ from triptych.diffusion.scaling import Scaling
 from triptych.diffusion.walks import SAMPLERS, SCHEDULES, Watch, checked, known, watched
 from triptych.errors import UsageError
 from triptych.labels import classes_of
+from triptych.nets.reading import ByteReader
 
+Reader = Annotated[ByteReader, "reader"]
 Net = Annotated[Callable[..., nn.Module], "net", "later"]  # built when it is known what it is told of images
 TEACHER = 64  # steps of the walk that a schedule is fitted to
 NO_CHANCE = Draw(())  # where nothing is drawn
@@ -35,10 +37,11 @@ NO_CHANCE = Draw(())  # where nothing is drawn
 class Diffusion(Model):
     """A denoiser D(y, s) = skip * y + out * net(inp * y, place of s in the path's table).
 
-    `conditional` models are told the class of an image, given["labels"] (B,), or that it may be of any. `sampler`,
-    `schedule` and `steps` are how images are made unless asked otherwise; meanwhile estimates of the clean image are
-    kept in [-bound, bound], as Ho et al. do, with null as they are (latents know no bounds). With a `degradation` it is
-    shown what is left of an image, given["image"] (B, C, H, W), or that it may be any: zeros, a grey that no uint8 has.
+    `conditional` models are told the class of an image, given["labels"] (B,), or that it may be of any; those with a
+    `reader` a text about it, given["text"] (B, L), or none; those with a `degradation` are shown what is left of it,
+    given["image"] (B, C, H, W), or zeros, a grey that no uint8 has: it may be any. `sampler`, `schedule` and `steps` are
+    how images are made unless asked otherwise; meanwhile estimates of the clean image are kept in [-bound, bound], as
+    Ho et al. do, with null as they are (latents know no bounds).
     """
 
     def __init__(
@@ -53,15 +56,16 @@ class Diffusion(Model):
         schedule: str = "uniform",
         steps: int = 50,
         bound: float | None = None,
+        reader: Reader | None = None,
         degradation: Annotated[Degradation, "degradation"] | None = None,
     ) -> None:
         super().__init__()
         self.image_shape = self.latent_shape = image_shape
         self.classes = classes_of(conditional, classes)
-        self.net = net(
-            image_shape=image_shape, classes=self.classes, words=0, shown=image_shape[0] if degradation else 0
-        )
-        self.alpha, self.scaling, self.degradation = path.alpha, scaling, degradation
+        words, shown = reader.features if reader else 0, image_shape[0] if degradation else 0
+        self.net = net(image_shape=image_shape, classes=self.classes, words=words, shown=shown)
+        self.reader, self.degradation = reader, degradation
+        self.alpha, self.scaling = path.alpha, scaling
         self.sampler, self.schedule, self.steps = known(sampler, SAMPLERS), known(schedule, SCHEDULES), steps
         self.bound = math.inf if bound is None else bound
         self.table: Tensor  # (T,) the levels that it is taught, rising
@@ -69,12 +73,20 @@ class Diffusion(Model):
 
     @property
     def reads(self) -> frozenset[str]:
-        return super().reads | ({"image"} if self.degradation else frozenset())
+        told = {"text": self.reader, "image": self.degradation}
+        return super().reads | {name for name, part in told.items() if part}
+
+    def read(self, given: Given) -> Given:
+        """What is given, with words in the place of a text; where nothing is to be read, as it is."""
+        if self.reader is None or "text" not in given:
+            return given
+        words, heard = self.reader(given["text"])
+        return {**{name: value for name, value in given.items() if name != "text"}, "words": words, "heard": heard}
 
     def denoise(self, y: Tensor, s: Tensor, given: Given = NOTHING) -> Tensor:
         """D (B, C, H, W), without bounds, at levels s (B,)."""
         skip, out, inp = (factor.view(-1, 1, 1, 1) for factor in self.scaling(s))
-        answer: Tensor = self.net(inp * y, paths.place(self.table, s), given)  # (B, C, H, W)
+        answer: Tensor = self.net(inp * y, paths.place(self.table, s), self.read(given))  # (B, C, H, W)
         return skip * y + out * answer
 
     @torch.no_grad()
@@ -99,7 +111,7 @@ class Diffusion(Model):
         is shown each level and the estimates there. Raises a `UsageError` for what there is not.
         """
         walk = SAMPLERS[known(sampler or self.sampler, SAMPLERS)]
-        denoise = self._steered(self.denoiser(len(draw), given), given, guidance, interval, weaker, autoguidance)
+        denoise = self._steered(len(draw), given, guidance, interval, weaker, autoguidance)
         denoise = watched(denoise, watch) if watch else denoise
         z = draw.normal(*self.latent_shape).to(self.table.dtype)
         return walk(denoise, z * self.spread(), self.levels(schedule, steps), draw)
@@ -120,7 +132,7 @@ class Diffusion(Model):
         if strength == 1:
             return self.sample(draw, given, sampler, steps, schedule, guidance)
         walk = SAMPLERS[known(sampler or self.sampler, SAMPLERS)]
-        denoise = self._steered(self.denoiser(len(x), given), given, guidance)
+        denoise = self._steered(len(x), given, guidance)
         return editing.varied(walk, denoise, x, self.levels(schedule, steps), strength, draw)
 
     @torch.no_grad()
@@ -136,7 +148,7 @@ class Diffusion(Model):
         guidance: float | None = None,
     ) -> Tensor:
         """Images (B, C, H, W) whose pixels `new` (B, 1, H, W) are made to fit the rest, each step `jumps` times."""
-        denoise = self._steered(self.denoiser(len(x), given), given, guidance)
+        denoise = self._steered(len(x), given, guidance)
         return editing.inpainted(denoise, x, new, self.levels(schedule, steps), draw, jumps)
 
     @torch.no_grad()
@@ -194,31 +206,30 @@ class Diffusion(Model):
             if labels.shape != (images,) or labels.min() < 0 or labels.max() >= self.classes:
                 raise UsageError(f"This model takes labels: give one from 0 to {self.classes - 1} for each image.")
         if self.degradation and images and "image" in given and given["image"].shape != (images, *self.image_shape):
-            raise UsageError(
-                f"This model is shown images: give one of shape {self.image_shape} for each that it makes."
-            )
-        bound = self.bound if bounded else math.inf
-        return lambda y, s: self.denoise(y, s, given).clamp(-bound, bound)
+            raise UsageError(f"This model is shown images: give one of {self.image_shape} for each that it makes.")
+        bound, read = self.bound if bounded else math.inf, self.read(given)
+        return lambda y, s: self.denoise(y, s, read).clamp(-bound, bound)
 
     def _steered(
         self,
-        denoise: Denoiser,
+        images: int,
         given: Given,
         guidance: float | None = None,
         interval: tuple[float, float] | None = None,
         weaker: Model | None = None,
         autoguidance: float | None = None,
     ) -> Denoiser:
-        """`denoise` away from what says less of the image, where that is asked for."""
-        away = []
+        """The denoiser away from what says less of the image, where that is asked for."""
+        denoise, away = self.denoiser(images, given), []
         if guidance is not None:
-            if not self.classes:
-                raise UsageError("guidance: this model knows no classes to be guided to; leave it out.")
-            away.append((self.denoiser(0, _unknown(given)), guidance))
+            if not self.reads:
+                raise UsageError("guidance: this model knows neither classes nor texts to be guided to; leave it out.")
+            away.append((self.denoiser(images, _unknown(given)), guidance))
         if autoguidance is not None:
             if not isinstance(weaker, Diffusion) or weaker.image_shape != self.image_shape:
                 raise UsageError("autoguidance: give a weaker model of the same family and size, such as an early at/.")
-            away.append((weaker.denoiser(0, given if weaker.classes else _unknown(given)), autoguidance))
+            heard = {name: value for name, value in given.items() if name in weaker.reads}
+            away.append((weaker.denoiser(images, heard), autoguidance))
         steered = guided(denoise, *away)
         return within(steered, denoise, *interval) if away and interval else steered
 

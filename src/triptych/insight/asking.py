@@ -60,7 +60,8 @@ def over(
 ) -> Iterator[T]:  # fmt: skip
     """What `work` makes of each batch of a source, without gradients; of these rows of it, or of all.
 
-    A model that takes labels is told those of `told` (N,), else the image's own class, by its name. Raises a
+    A model that takes labels is told those of `told` (N,), else the image's own class, by its name, and one that
+    takes texts the image's own, where it has one. Raises a
     `UsageError` where such a model is given images of no class, or of one that it does not know.
     """
     chosen = range(len(source)) if rows is None else rows
@@ -70,6 +71,7 @@ def over(
         images, given = source.read(part)
         known = {name: value[part] for name, value in told.items()}
         known |= {} if labels is None else {"labels": labels[given["labels"]]}
+        known |= {"text": given["text"]} if "text" in model.reads & set(given) - set(told) else {}
         with at_rest(model) as device, torch.no_grad():
             x = to_float(images.to(device))
             made = work(x, {name: value.to(device) for name, value in known.items()}, part)

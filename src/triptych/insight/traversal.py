@@ -75,6 +75,6 @@ def strips(
         with at_rest(model) as device, torch.no_grad():
             moved = z.to(device).repeat(steps, *[1] * (z.ndim - 1))
             moved[:, latent] += torch.linspace(-reach, reach, steps).to(z).view(-1, *[1] * (z.ndim - 2))
-            known = {name: value.to(device).expand(steps) for name, value in given.items()}
+            known = {name: value.to(device).expand(steps, *value.shape[1:]) for name, value in given.items()}
             images = to_uint8(model.decode(moved, known)).cpu()
         yield images

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
 from triptych.errors import UsageError
-from triptych.nets.known import Embedding, Heard, beside, dense, zeroed
+from triptych.nets.known import Embedding, Heard, beside, dense, look, split, zeroed
 
 SLOWEST = 100.0  # how many times slower the slowest pair of features turns than the fastest
 
@@ -92,17 +92,13 @@ class Block(nn.Module):
         return answer
 
     def _attend(self, h: Tensor, e: Heard, turns: Tensor) -> Tensor:
-        query, key, value = (
-            self.ask(h).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        )  # (B, heads, T, d) each
+        query, key, value = split(self.ask(h), 3, self.heads)  # (B, heads, T, d) each
         query, key = turned(self.norm_query(query), turns), turned(self.norm_key(key), turns)
-        mask = None
+        words = None
         if self.hear is not None and e.words is not None:
-            more = self.hear(e.words).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (2, B, heads, L, d)
-            key, value = torch.cat([key, self.norm_key(more[0])], 2), torch.cat([value, more[1]], 2)
-            mask = e.mask(h.shape[1])  # (B, 1, 1, T + L)
-        heard = F.scaled_dot_product_attention(query, key, value, mask)  # (B, heads, T, d)
-        answer: Tensor = self.answer(heard.transpose(1, 2).flatten(2))
+            keys, values = split(self.hear(e.words), 2, self.heads)  # (B, heads, L, d) each
+            words = torch.stack([self.norm_key(keys), values])
+        answer: Tensor = self.answer(look(query, key, value, words, e))  # (B, T, D)
         return answer
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triptych.core import Given
+from triptych.errors import UsageError
 
 
 class Telling(NamedTuple):
@@ -73,6 +74,32 @@ def beside(x: Tensor, given: Given, channels: int) -> Tensor:
         return x
     shown = given.get("image")
     return torch.cat([x, x.new_zeros(len(x), channels, *x.shape[2:]) if shown is None else shown.to(x)], 1)
+
+
+def heads_of(features: int, head: int | None) -> int:
+    """How many heads of `head` features attention has, at least one; one for None. Raises where they do not divide."""
+    heads = max(1, features // head) if head else 1
+    if features % heads:
+        raise UsageError(f"net.head is {head}: {features} features are no {heads} heads; give a divisor.")
+    return heads
+
+
+def split(rows: Tensor, parts: int, heads: int) -> Tensor:
+    """Rows (B, T, parts * F) as the heads of each part, (parts, B, heads, T, F / heads)."""
+    return rows.unflatten(2, (parts, heads, -1)).permute(2, 0, 3, 1, 4)
+
+
+def look(query: Tensor, key: Tensor, value: Tensor, words: Tensor | None, e: Heard) -> Tensor:
+    """Attention of places (B, heads, T, d) to each other and to the words that are heard, as rows (B, T, heads * d).
+
+    (Vaswani et al. 2017, arXiv:1706.03762, equation 1.) `words` (2, B, heads, L, d) are keys and values beside those
+    of the places (Saharia et al. 2022, arXiv:2205.11487, appendix D.3.1).
+    """
+    mask = None
+    if words is not None:
+        mask = e.mask(key.shape[2])  # (B, 1, 1, T + L)
+        key, value = torch.cat([key, words[0]], 2), torch.cat([value, words[1]], 2)
+    return F.scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).flatten(2)
 
 
 def dense(inner: int, outer: int) -> nn.Linear:

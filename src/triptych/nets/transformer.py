@@ -99,7 +99,10 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and two layers at each place, each of them added to what it was shown, (B, T, F)."""
+    """Attention and two layers at each place, each of them added to what it was shown, (B, T, F).
+
+    Of the places, those in `heard` (B, T) alone are listened to, where it is given: one at least of each row.
+    """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -109,12 +112,15 @@ class Block(nn.Module):
         self.think = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, h: Tensor, past: Past | None = None, causal: bool = False) -> tuple[Tensor, Past]:
+    def forward(
+        self, h: Tensor, past: Past | None = None, causal: bool = False, heard: Tensor | None = None
+    ) -> tuple[Tensor, Past]:
         asked = self.ask(self.norm1(h)).unflatten(-1, (3, self.heads, -1))  # (B, T, 3, heads, F / heads)
         query, key, value = asked.permute(2, 0, 3, 1, 4)
         if past is not None:
             key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
-        heard = scaled_dot_product_attention(query, key, value, is_causal=causal)  # (B, heads, T, F / heads)
-        h = h + self.dropout(self.gather(heard.transpose(1, 2).flatten(2)))
+        mask = None if heard is None else heard[:, None, None]  # (B, 1, 1, T)
+        answer = scaled_dot_product_attention(query, key, value, mask, is_causal=causal)  # (B, heads, T, F / heads)
+        h = h + self.dropout(self.gather(answer.transpose(1, 2).flatten(2)))
         h = h + self.dropout(self.think(self.norm2(h)))
         return h, (key, value)

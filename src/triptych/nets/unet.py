@@ -3,8 +3,8 @@
 With `adaptive` and `head` it is that of Dhariwal and Nichol (2021, arXiv:2105.05233, section 3). What else is known of
 an image is told as `known.py` says.
 
-Notation: B batch, C channels of the image, F features, H W sides, T = H*W tokens, D = 4 * width;
-h features of an image, e its level (and label) embedded. Features stay channels-last: their rows
+Notation: B batch, C channels of the image, F features, H W sides, T = H*W tokens, d features of a head,
+D = 4 * width; h features of an image, e its level (and label) embedded. Features stay channels-last: their rows
 of tokens are then views, and convolutions are faster.
 """
 
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
 from triptych.errors import UsageError
-from triptych.nets.known import Embedding, Heard, Telling, beside, dense, zeroed
+from triptych.nets.known import Embedding, Heard, Telling, beside, dense, heads_of, look, split, zeroed
 
 Side = tuple[int, int]  # height, width
 SMALLEST = 2  # px on the shorter side of the coarsest features
@@ -144,33 +144,19 @@ class Stage(nn.Module):
 
 
 class Attention(nn.Module):
-    """h + attention over all places of h, and over the words that are heard (Vaswani et al. 2017, equation 1).
-
-    Words are keys and values beside those of the places (Saharia et al. 2022, arXiv:2205.11487, appendix D.3.1).
-    """
+    """h + attention over all places of h, and over the words that are heard."""
 
     def __init__(self, features: int, telling: Telling) -> None:
         super().__init__()
-        self.heads = max(1, features // telling.head) if telling.head else 1
-        if features % self.heads:
-            raise UsageError(
-                f"net.head is {telling.head}: {features} features are no {self.heads} heads; give a divisor."
-            )
-        self.norm = norm(features)
+        self.heads, self.norm = heads_of(features, telling.head), norm(features)
         self.ask, self.answer = dense(features, 3 * features), zeroed(dense(features, features))
         self.hear = dense(telling.words, 2 * features) if telling.words else None
 
     def forward(self, h: Tensor, e: Heard) -> Tensor:
         rows = self.norm(h).flatten(2).transpose(1, 2)  # (B, T, F)
-        query, key, value = (
-            self.ask(rows).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        )  # (B, heads, T, F') each
-        mask = None
-        if self.hear is not None and e.words is not None:
-            more = self.hear(e.words).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (2, B, heads, L, F')
-            key, value = torch.cat([key, more[0]], 2), torch.cat([value, more[1]], 2)
-            mask = e.mask(rows.shape[1])  # (B, 1, 1, T + L)
-        rows = F.scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).flatten(2)  # (B, T, F)
+        query, key, value = split(self.ask(rows), 3, self.heads)  # (B, heads, T, d) each
+        words = None if self.hear is None or e.words is None else split(self.hear(e.words), 2, self.heads)
+        rows = look(query, key, value, words, e)  # (B, T, F)
         answer: Tensor = self.answer(rows).transpose(1, 2).reshape(h.shape)  # (B, F, H, W)
         return h + answer
 

@@ -79,6 +79,11 @@ class Latent(Model):
         self.image_shape, self.latent_shape = codec.image_shape, self.prior.latent_shape
         self.classes = max(codec.classes, self.prior.classes)
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """What the codec or the prior hears."""
+        return self.codec.reads | self.prior.reads
+
     def latents(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None) -> Tensor:
         """Images (B, C, H, W) as the codec's latents z, (B, c, h, w): the mean, or a draw."""
         z: Tensor = self.codec.encode(x, given, draw)  # type: ignore[operator]
@@ -104,7 +109,7 @@ class Latent(Model):
     def vary(self, x: Tensor, strength: float, draw: Draw, given: Given = NOTHING, **how: Any) -> Tensor:
         """Images (B, C, H, W) varied in their latents, as the prior does it; raises where it does not."""
         if not isinstance(self.prior, Edits):
-            raise UsageError("The prior of this model does not change images; take a prior that does, kind diffusion.")
+            raise UsageError("The prior of this model does not change images; take another prior.")
         u = self.standard(self.latents(x, given))
         return x if strength == 0 else self.painted(self.prior.vary(u, strength, draw, given, **how), given)
 
