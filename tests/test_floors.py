@@ -95,7 +95,7 @@ def words_of(tree: ast.AST) -> set[str]:
 )
 def test_no_family_is_named(path: Path) -> None:
     models = {word for name in (*MENU["model"], *recipe.names()) for word in name.split("-")}
-    names = {*FAMILIES, *models} - {"mlp", "kl", "latent", "flow", "text"}
+    names = {*FAMILIES, *models} - {"mlp", "kl", "latent", "flow", "text", "upscale", "colorize"}
     assert not words_of(ast.parse(path.read_text(encoding="utf-8"))) & names
 
 

@@ -21,7 +21,7 @@ TINY = {
     "fsq": [*CODED, "model.quantiser.levels=[4, 3]"],
     **{
         name: ["model.net.width=8", "model.net.blocks=1", *FAST]
-        for name in ("ddpm", "iddpm", "edm", "flow", "flow-text")
+        for name in ("ddpm", "iddpm", "edm", "flow", "flow-text", "upscale", "colorize")
     },
     "dit": ["model.net.width=16", "model.net.depth=1", "model.net.heads=2", *FAST],
 }

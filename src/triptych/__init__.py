@@ -26,6 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "anomalies": "triptych.commands.anomalies",
     "attribute": "triptych.commands.attribute",
+    "colorize": "triptych.commands.colorize",
     "compare": "triptych.commands.compare",
     "diffuse": "triptych.commands.diffuse",
     "directions": "triptych.commands.directions",
@@ -47,6 +48,7 @@ _HOMES = {
     "score": "triptych.commands.score",
     "train": "triptych.commands.train",
     "traverse": "triptych.commands.traverse",
+    "upscale": "triptych.commands.upscale",
     "generate": "triptych.sampling",
     "load": "triptych.store",
     "open_data": "triptych.data",

@@ -129,6 +129,10 @@ MENU: dict[str, dict[str, str]] = {
         "transport": "triptych.diffusion.pairing:transport",
         "nearest": "triptych.diffusion.pairing:nearest()",
     },
+    "degradation": {
+        "upscaling": "triptych.diffusion.degradation:upscaling()",
+        "greying": "triptych.diffusion.degradation:greying()",
+    },
     "optimiser": {
         "adam": "triptych.training.optimisers:adam()",
         "adamw": "triptych.training.optimisers:adamw()",

@@ -35,6 +35,8 @@ COMMANDS = {  # the order of the help text is the order of use
     "traverse": "what each latent does, ordered by what it spends",
     "edit": "images made anew from themselves, or as another class",
     "inpaint": "a part of an image made to fit the rest",
+    "upscale": "small images made large, by a model taught to",
+    "colorize": "grey images given colours, by a model taught to",
     "diffuse": "how images become noise",
     "schedule": "noise levels for a few steps, fitted to a model",
     "interpolate": "a walk through the images of some seeds or between photographs",

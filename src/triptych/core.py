@@ -22,7 +22,9 @@ from torch import Tensor, nn
 from triptych.chance import Draw
 
 Shape = tuple[int, int, int]  # channels, height, width
-Given = Mapping[str, Tensor]  # what is known of each image: {}, "labels" (B,) or "text" (B, L), both int64: `labels.py`
+Given = Mapping[
+    str, Tensor
+]  # what is known of each image: {}, "labels" (B,), "text" (B, L): `labels.py`, "image": Restores
 Stats = Mapping[str, Tensor]  # numbers to log: detached scalars
 NOTHING: Given = MappingProxyType({})
 LONGEST = 256  # bytes of a text that is given
@@ -149,6 +151,21 @@ class Inpaints(Protocol):
         ...
 
 
+class Degradation(NamedTuple):
+    """What is left of an image, to make the rest of."""
+
+    undone: str  # the ability of making the rest: "upscale", "colorize"
+    of: Callable[[Tensor], Tensor]  # images (B, C, H, W) in [-1, 1] -> what is left of them, in the same shape
+    factor: int = 1  # as coarse as that: pixels a side that are alike
+
+
+@runtime_checkable
+class Restores(Protocol):
+    """A model that makes images of what is left of them, given["image"] (B, C, H, W) = degradation.of(x)."""
+
+    degradation: Degradation | None  # None where it was not taught to
+
+
 @runtime_checkable
 class Styles(Protocol):
     """A model whose noise first becomes a style w, which it then paints: x = paint(style(z)).
@@ -226,6 +243,7 @@ def abilities(model: object) -> tuple[str, ...]:
     can += ["encode"] if isinstance(model, Encodes) else []
     can += ["score"] if isinstance(model, Scores) else []
     can += ["edit"] if isinstance(model, Edits) else []
+    can += [model.degradation.undone] if isinstance(model, Restores) and model.degradation else []
     can += ["conditional"] if getattr(model, "classes", 0) else []
     can += ["text"] if "text" in getattr(model, "reads", ()) else []
     return tuple(can)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.chance import Draw
-from triptych.core import NOTHING, Given, Model, Shape
+from triptych.core import NOTHING, Degradation, Given, Model, Shape
 from triptych.diffusion import editing, paths, samplers, schedules
 from triptych.diffusion.guidance import guided, within
 from triptych.diffusion.paths import Path
@@ -38,9 +38,10 @@ class Diffusion(Model):
     """A denoiser D(y, s) = skip * y + out * net(inp * y, place of s in the path's table).
 
     `conditional` models are told the class of an image, given["labels"] (B,), or that it may be of any; those with a
-    `reader` a text about it, given["text"] (B, L), or none. `sampler`,
-    `schedule` and `steps` are how images are made unless asked otherwise; meanwhile estimates of the clean image are
-    kept in [-bound, bound], as Ho et al. do, with null as they are (latents know no bounds).
+    `reader` a text about it, given["text"] (B, L), or none; those with a `degradation` are shown what is left of it,
+    given["image"] (B, C, H, W), or zeros, a grey that no uint8 has: it may be any. `sampler`, `schedule` and `steps` are
+    how images are made unless asked otherwise; meanwhile estimates of the clean image are kept in [-bound, bound], as
+    Ho et al. do, with null as they are (latents know no bounds).
     """
 
     def __init__(
@@ -56,13 +57,14 @@ class Diffusion(Model):
         steps: int = 50,
         bound: float | None = None,
         reader: Reader | None = None,
+        degradation: Annotated[Degradation, "degradation"] | None = None,
     ) -> None:
         super().__init__()
         self.image_shape = self.latent_shape = image_shape
         self.classes = classes_of(conditional, classes)
-        words = reader.features if reader else 0
-        self.net = net(image_shape=image_shape, classes=self.classes, words=words, shown=0)
-        self.reader = reader
+        words, shown = reader.features if reader else 0, image_shape[0] if degradation else 0
+        self.net = net(image_shape=image_shape, classes=self.classes, words=words, shown=shown)
+        self.reader, self.degradation = reader, degradation
         self.alpha, self.scaling = path.alpha, scaling
         self.sampler, self.schedule, self.steps = known(sampler, SAMPLERS), known(schedule, SCHEDULES), steps
         self.bound = math.inf if bound is None else bound
@@ -71,7 +73,8 @@ class Diffusion(Model):
 
     @property
     def reads(self) -> frozenset[str]:
-        return super().reads | ({"text"} if self.reader else set())
+        told = {"text": self.reader, "image": self.degradation}
+        return super().reads | {name for name, part in told.items() if part}
 
     def read(self, given: Given) -> Given:
         """What is given, with words in the place of a text; where nothing is to be read, as it is."""
@@ -202,6 +205,8 @@ class Diffusion(Model):
             labels = given["labels"]
             if labels.shape != (images,) or labels.min() < 0 or labels.max() >= self.classes:
                 raise UsageError(f"This model takes labels: give one from 0 to {self.classes - 1} for each image.")
+        if self.degradation and images and "image" in given and given["image"].shape != (images, *self.image_shape):
+            raise UsageError(f"This model is shown images: give one of {self.image_shape} for each that it makes.")
         bound, read = self.bound if bounded else math.inf, self.read(given)
         return lambda y, s: self.denoise(y, s, read).clamp(-bound, bound)
 

@@ -9,6 +9,7 @@ from triptych.insight.asking import able, asked, over, own
 from triptych.insight.editing import as_another, changed, mask_for, side_by_side
 from triptych.insight.likelihood import Scored, log_likelihoods
 from triptych.insight.reconstruction import encoder, reconstructed, threefold
+from triptych.insight.restoration import opened, restored, taught
 from triptych.insight.traversal import Spending, spending, strips
 
 __all__ = [
@@ -23,12 +24,15 @@ __all__ = [
     "encoder",
     "log_likelihoods",
     "mask_for",
+    "opened",
     "over",
     "own",
     "reconstructed",
+    "restored",
     "side_by_side",
     "spending",
     "strangeness",
     "strips",
+    "taught",
     "threefold",
 ]
