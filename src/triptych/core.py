@@ -22,9 +22,7 @@ from torch import Tensor, nn
 from triptych.chance import Draw
 
 Shape = tuple[int, int, int]  # channels, height, width
-Given = Mapping[
-    str, Tensor
-]  # what is known of each image: {}, "labels" (B,), "text" (B, L): `labels.py`, "image": Restores
+Given = Mapping[str, Tensor]  # what is known of each image: "labels" (B,), "text" (B, L), "image", or nothing
 Stats = Mapping[str, Tensor]  # numbers to log: detached scalars
 NOTHING: Given = MappingProxyType({})
 LONGEST = 256  # bytes of a text that is given
