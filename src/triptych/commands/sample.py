@@ -30,9 +30,7 @@ def sample(
         str, Flag("x.png: one grid; x.npz: uint8 NHWC under 'images'; else a folder", ("-o", "--out"), "PATH")
     ] = "grid.png",
     labels: Annotated[str | None, Flag("classes in turn, by name or number: cat,dog or 0,1", metavar="A,B")] = None,
-    text: Annotated[
-        Any, Flag('"a red heart", or @prompts.txt with one a line; several in turn', metavar="TEXT", many=True)
-    ] = None,
+    text: Annotated[Any, Flag('"a red heart", or @FILE of one a line; in turn', metavar="TEXT", many=True)] = (),
     batch: Annotated[int | str, Flag("images made at once; changes speed and memory only", metavar="N")] = 64,
     sampler: Annotated[str | None, Flag("the way of sampling, for models with a choice", metavar="NAME")] = None,
     steps: Annotated[int | str | None, Flag("steps of the sampler, for models with steps", metavar="N")] = None,
@@ -45,9 +43,7 @@ def sample(
     pixels: Annotated[
         str | None, Flag("mean or draw of the decoder, for models whose decoder gives a distribution", metavar="WAY")
     ] = None,
-    schedule: Annotated[
-        str | None, Flag("the levels that are walked, for models with noise levels", metavar="NAME")
-    ] = None,
+    schedule: Annotated[str | None, Flag("the levels walked, for models with noise levels", metavar="NAME")] = None,
     guidance: Annotated[
         float | str | None, Flag("0 to 100: scale of guidance to the class; 1 is none", metavar="W")
     ] = None,

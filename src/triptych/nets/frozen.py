@@ -49,7 +49,7 @@ class FrozenReader(nn.Module):
         self.answer = nn.Linear(found.net.get_input_embeddings().embedding_dim, features)
         self.digest: Tensor
         self.register_buffer("digest", torch.tensor(list(found.digest), dtype=torch.uint8))
-        self.register_load_state_dict_post_hook(_same_weights)
+        self.register_load_state_dict_post_hook(_same_weights)  # type: ignore[no-untyped-call]
 
     def forward(self, text: Tensor) -> tuple[Tensor, Tensor]:
         found, known = opened(self.encoder), (text >= 0).any(1)
@@ -117,7 +117,8 @@ def _fetched(name: str) -> Path:
     hub = package("huggingface_hub", "A pretrained text encoder", "transformers")
     for local in (True, False):
         try:
-            return [Path(hub.hf_hub_download(name, file, local_files_only=local)) for file in NEEDED][0].parent
+            files = [Path(hub.hf_hub_download(name, file, local_files_only=local)) for file in NEEDED]
+            return files[0].parent
         except Exception as error:  # the hub's client raises its own classes and those of its HTTP library
             reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
     raise ResourceError(
