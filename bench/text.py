@@ -112,7 +112,7 @@ def features(model: Model, given: Given, number: int, each: int, look: Extractor
     """The mean features (N, D) of `each` images for each of N captions; image j of caption i has seed i * each + j."""
     told = {name: value.repeat_interleave(each, 0) for name, value in given.items()}
     made = [look.look(part.images).features for part in generate(model, range(number * each), told, **how)]
-    return torch.cat(made).unflatten(0, (number, each)).mean(1)
+    return torch.cat(made).view(number, each, -1).mean(1)
 
 
 def rows(captions: str, texts: Sequence[str], found: Tensor) -> list[Row]:

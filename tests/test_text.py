@@ -120,7 +120,7 @@ def to_count(x: Tensor) -> Tensor:
 
 def test_a_text_is_repeated_along_a_traversal() -> None:
     (strip,) = strips(Counting(), torch.zeros(1, 4), [0], given=prompted("abc", 1))
-    assert strip.unique().tolist() == [3]
+    assert {int(strip.min()), int(strip.max())} == {3}
 
 
 def test_an_array_holds_the_texts(tmp_path: Path) -> None:

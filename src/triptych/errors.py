@@ -7,7 +7,9 @@ with the class's `code`; nothing else in the package calls `sys.exit`.
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterable
+from typing import Any
 
 
 class TriptychError(Exception):
@@ -55,3 +57,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}."
+
+
+def package(name: str, who: str, extra: str) -> Any:
+    """The imported package; raises a `ResourceError` that names the extra where it is missing or broken."""
+    try:
+        return importlib.import_module(name)
+    except (ImportError, RuntimeError, OSError) as error:  # a broken binary raises either of the last two
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ResourceError(f"{who} needs the package {name} ({reason}): pip install 'triptych[{extra}]'.") from error

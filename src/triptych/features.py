@@ -24,8 +24,7 @@ from triptych.data import Splits, open_data
 from triptych.data.arrays import ArraySource
 from triptych.data.photographs import open_images
 from triptych.devices import pick
-from triptych.errors import UsageError
-from triptych.extractors.seeing import package
+from triptych.errors import UsageError, package
 from triptych.gallery import write_npz
 from triptych.pixels import to_float
 from triptych.sampling import still

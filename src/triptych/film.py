@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from triptych.errors import UsageError
-from triptych.extractors.seeing import package
+from triptych.errors import UsageError, package
 from triptych.pixels import as_picture, has_alpha
 
 ENDINGS = (".gif", ".webp", ".mp4")

@@ -22,9 +22,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from triptych.errors import DataError, ResourceError, TriptychError, UsageError
+from triptych.errors import DataError, ResourceError, TriptychError, UsageError, package
 from triptych.extractors import KNOWN, Extractor, Seen
-from triptych.extractors.seeing import looking, package, sha256
+from triptych.extractors.seeing import looking, sha256
 
 GRAPHS = (".pt2", ".onnx")
 CONTRACT = "an extractor takes float32 images (B, C, H, W) in [0, 1] and returns float features (B, D)"

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from triptych.errors import ResourceError
+from triptych.errors import ResourceError, package
 from triptych.extractors import Extractor, Seen
-from triptych.extractors.seeing import WHITE, looking, over, package, sha256
+from triptych.extractors.seeing import WHITE, looking, over, sha256
 
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 LAYERS = ["2048", "logits_unbiased"]  # the pooled features, and the logits of the Inception Score

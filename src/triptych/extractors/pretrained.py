@@ -22,9 +22,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from triptych.errors import ResourceError, UsageError
+from triptych.errors import ResourceError, UsageError, package
 from triptych.extractors import Extractor, Seen
-from triptych.extractors.seeing import WHITE, looking, over, package, resized, sha256
+from triptych.extractors.seeing import WHITE, looking, over, resized, sha256
 
 NEEDED = ["config.json", "model.safetensors"]
 

@@ -6,7 +6,6 @@ Notation: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from triptych.errors import ResourceError, UsageError
+from triptych.errors import UsageError
 from triptych.extractors import TOGETHER, Seen
 from triptych.pixels import has_alpha
 
@@ -81,12 +80,3 @@ def sha256(paths: Iterable[Path]) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def package(name: str, who: str, extra: str) -> Any:
-    """The imported package; raises a `ResourceError` that names the extra where it is missing or broken."""
-    try:
-        return importlib.import_module(name)
-    except (ImportError, RuntimeError, OSError) as error:  # a broken binary raises either of the last two
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ResourceError(f"{who} needs the package {name} ({reason}): pip install 'triptych[{extra}]'.") from error
