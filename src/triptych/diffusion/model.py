@@ -29,6 +29,7 @@ from triptych.labels import classes_of
 
 Net = Annotated[Callable[..., nn.Module], "net", "later"]  # built when it is known what it is told of images
 TEACHER = 64  # steps of the walk that a schedule is fitted to
+DECODING = 50  # steps from noise to images and back
 NO_CHANCE = Draw(())  # where nothing is drawn
 
 
@@ -63,8 +64,10 @@ class Diffusion(Model):
         self.table: Tensor  # (T,) the levels that it is taught, rising
         self.register_buffer("table", path.table.float(), persistent=False)
 
-    def denoise(self, y: Tensor, s: Tensor, given: Given = NOTHING) -> Tensor:
-        """D (B, C, H, W), without bounds, at levels s (B,)."""
+    def denoise(self, y: Tensor, s: Tensor, given: Given = NOTHING, until: Tensor | None = None) -> Tensor:
+        """D (B, C, H, W), without bounds, at levels s (B,); the network may be told `until` which (B,) it leads."""
+        if until is not None:
+            given = {**given, "until": paths.place(self.table, until)}
         skip, out, inp = (factor.view(-1, 1, 1, 1) for factor in self.scaling(s))
         answer: Tensor = self.net(inp * y, paths.place(self.table, s), given)  # (B, C, H, W)
         return skip * y + out * answer
@@ -131,14 +134,17 @@ class Diffusion(Model):
         denoise = self._steered(self.denoiser(len(x), given), given, guidance)
         return editing.inpainted(denoise, x, new, self.levels(schedule, steps), draw, jumps)
 
-    @torch.no_grad()
-    def decode(self, z: Tensor, given: Given = NOTHING, steps: int = 50) -> Tensor:
-        """Noise (B, C, H, W) to images by DDIM along the table; raises as `sample` does, which draws the noise."""
-        down = paths.walk(self.table, steps)
-        return samplers.ddim(self.denoiser(len(z), given), z * self.spread(), down, NO_CHANCE)
+    def decode(self, z: Tensor, given: Given = NOTHING, steps: int | None = None) -> Tensor:
+        """Noise (B, C, H, W) to images by DDIM along the table; raises as `sample` does, which draws the noise.
+
+        In 50 `steps` unless told otherwise; a model of one step takes its own, and its gradient is cheap.
+        """
+        walk = SAMPLERS[self.sampler] if self.steps == 1 else samplers.ddim
+        down = paths.walk(self.table, steps or (1 if self.steps == 1 else DECODING))
+        return walk(self.denoiser(len(z), given), z * self.spread(), down, NO_CHANCE)
 
     @torch.no_grad()
-    def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None, steps: int = 50) -> Tensor:
+    def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None, steps: int = DECODING) -> Tensor:
         """Images (B, C, H, W) to the noise of which `decode` makes them, by DDIM run upwards.
 
         The more `steps`, the closer. The noise is a function of the image: `draw` changes nothing.
@@ -186,7 +192,7 @@ class Diffusion(Model):
             if labels.shape != (images,) or labels.min() < 0 or labels.max() >= self.classes:
                 raise UsageError(f"This model takes labels: give one from 0 to {self.classes - 1} for each image.")
         bound = self.bound if bounded else math.inf
-        return lambda y, s: self.denoise(y, s, given).clamp(-bound, bound)
+        return lambda y, s, until=None: self.denoise(y, s, given, until).clamp(-bound, bound)
 
     def _steered(
         self,
