@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 CODED = ["model.width=4", "model.blocks=1", "model.prior_width=8", "model.heads=2", "model.depth=1"]
-FAST = ["optimisers.denoise.rate=0.01", "optimisers.denoise.ramp=always"]
+SMALL = ["model.net.width=8", "model.net.blocks=1"]
+
+
+def fast(turn: str) -> list[str]:
+    """What makes a turn of a few steps tell."""
+    return [f"optimisers.{turn}.rate=0.01", f"optimisers.{turn}.ramp=always"]
+
+
+FAST = fast("denoise")
 TINY = {
     "mlp-gan": ["model.latent=8"],
     "dcgan": ["model.width=4", "objective.critic.width=4", "model.latent=8"],
@@ -19,10 +27,10 @@ TINY = {
     "latent-flow": ["model.codec.width=4", "model.codec.latent=4", "model.prior.net.width=16", "objective.switch=480"],
     "vqvae": [*CODED, "model.quantiser.codes=8", "model.quantiser.features=4"],
     "fsq": [*CODED, "model.quantiser.levels=[4, 3]"],
-    **{
-        name: ["model.net.width=8", "model.net.blocks=1", *FAST]
-        for name in ("ddpm", "iddpm", "edm", "flow", "flow-text", "upscale", "colorize")
-    },
+    **{name: [*SMALL, *FAST] for name in ("ddpm", "iddpm", "edm", "flow", "flow-text", "upscale", "colorize")},
+    "consistency": [*SMALL, *fast("consistency")],
+    "consistency-gan": [*SMALL, "objective.second.critic.width=8", *fast("consistency")],
+    "meanflow": [*SMALL, *fast("mean")],
     "dit": ["model.net.width=16", "model.net.depth=1", "model.net.heads=2", *FAST],
 }
 BATCH = 16

@@ -31,6 +31,8 @@ MENU: dict[str, dict[str, str]] = {
         "hierarchical": "triptych.vae.hierarchical:Hierarchical()",
         "coding": "triptych.vae.coding:Coding()",
         "denoising": "triptych.diffusion.objective:Denoising()",
+        "consistency": "triptych.diffusion.consistency:Consistency()",
+        "mean-flow": "triptych.diffusion.meanflow:MeanFlow()",
         "summed": "triptych.together.summed:Summed()",
         "staged": "triptych.together.staged:Staged()",
         "perceptual": "triptych.together.perceptual:Perceptual()",

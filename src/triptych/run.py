@@ -123,14 +123,24 @@ def tree_of(wishes: Wishes, screen: Screen) -> tuple[dict[str, Any], Splits]:
 def with_models_of(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The tree with the model nodes of the runs that its parts start from.
 
-    The run in `folder`, where it has begun, holds them itself and needs those runs no more.
+    The run in `folder`, where it has begun, holds them itself and needs those runs no more. How images are made
+    unless asked otherwise, such as in how many steps, stays as this recipe says.
     """
     begun = recipe.read_file(folder / "recipe.yaml") if (folder / "recipe.yaml").exists() else None
     model = tree["model"]
     for place, there in tree["weights"].items():
-        found = _part(begun["model"], place) if begun else store.read_recipe(there)["model"]
+        found = (
+            _part(begun["model"], place) if begun else _made_as(_part(model, place), store.read_recipe(there)["model"])
+        )
         model = _planted(model, place.split(".") if place else [], found, f"weights.{place}")
     return {**tree, "model": schema.complete_node("model", model, "model")}
+
+
+def _made_as(here: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """The node of a trained model, with what sampling may be asked for as it is in the node of its kind here."""
+    if not isinstance(here, dict) or here["kind"] != found["kind"]:
+        return found
+    return {**found, **{name: here[name] for name in schema.ways(found["kind"]) if name in here}}
 
 
 def _part(node: Any, place: str) -> Any:

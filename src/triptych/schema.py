@@ -95,6 +95,14 @@ def build(role: str, node: Mapping[str, Any], facts: Facts) -> Any:
     return entry.target(**values, **{name: facts[name] for name in entry.facts})
 
 
+def ways(kind: str) -> list[str]:
+    """Which values of a model say no more than how it samples unless asked otherwise: its `sample` takes them too."""
+    entry = _entry("model", kind, "model")
+    sample = getattr(entry.target, "sample", None)  # a function that makes models has none
+    asked = inspect.signature(sample).parameters if sample else {}
+    return [name for name in entry.schema.model_fields if name in asked]
+
+
 def _build_later(role: str, node: Mapping[str, Any], facts: Facts) -> Callable[..., Any]:
     """A function that builds the object when it is told what differs from the facts of the data."""
     return lambda **others: build(role, node, {**facts, **others})

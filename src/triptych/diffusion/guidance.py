@@ -23,9 +23,9 @@ def guided(denoise: Denoiser, *weaker: tuple[Denoiser, float]) -> Denoiser:
     if len(heard) == 1 and heard[0][1] == 0:
         return heard[0][0]
 
-    def answer(y: Tensor, s: Tensor) -> Tensor:
-        clean = denoise(y, s)
-        return clean + sum((scale - 1) * (clean - one(y, s)) for one, scale in heard)
+    def answer(y: Tensor, s: Tensor, *until: Tensor) -> Tensor:
+        clean = denoise(y, s, *until)
+        return clean + sum((scale - 1) * (clean - one(y, s, *until)) for one, scale in heard)
 
     return answer
 
@@ -37,12 +37,12 @@ def within(denoise: Denoiser, outside: Denoiser, low: float, high: float) -> Den
     on one side, only that side is asked.
     """
 
-    def either(y: Tensor, s: Tensor) -> Tensor:
+    def either(y: Tensor, s: Tensor, *until: Tensor) -> Tensor:
         inside = (low <= s) & (s <= high)
         if inside.all():
-            return denoise(y, s)
+            return denoise(y, s, *until)
         if not inside.any():
-            return outside(y, s)
-        return denoise(y, s).where(inside.view(-1, 1, 1, 1), outside(y, s))
+            return outside(y, s, *until)
+        return denoise(y, s, *until).where(inside.view(-1, 1, 1, 1), outside(y, s, *until))
 
     return either

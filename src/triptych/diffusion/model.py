@@ -31,6 +31,7 @@ from triptych.nets.reading import ByteReader
 Reader = Annotated[ByteReader, "reader"]
 Net = Annotated[Callable[..., nn.Module], "net", "later"]  # built when it is known what it is told of images
 TEACHER = 64  # steps of the walk that a schedule is fitted to
+DECODING = 50  # steps from noise to images and back
 NO_CHANCE = Draw(())  # where nothing is drawn
 
 
@@ -83,8 +84,10 @@ class Diffusion(Model):
         words, heard = self.reader(given["text"])
         return {**{name: value for name, value in given.items() if name != "text"}, "words": words, "heard": heard}
 
-    def denoise(self, y: Tensor, s: Tensor, given: Given = NOTHING) -> Tensor:
-        """D (B, C, H, W), without bounds, at levels s (B,)."""
+    def denoise(self, y: Tensor, s: Tensor, given: Given = NOTHING, until: Tensor | None = None) -> Tensor:
+        """D (B, C, H, W), without bounds, at levels s (B,); the network may be told `until` which (B,) it leads."""
+        if until is not None:
+            given = {**given, "until": paths.place(self.table, until)}
         skip, out, inp = (factor.view(-1, 1, 1, 1) for factor in self.scaling(s))
         answer: Tensor = self.net(inp * y, paths.place(self.table, s), self.read(given))  # (B, C, H, W)
         return skip * y + out * answer
@@ -151,14 +154,17 @@ class Diffusion(Model):
         denoise = self._steered(len(x), given, guidance)
         return editing.inpainted(denoise, x, new, self.levels(schedule, steps), draw, jumps)
 
-    @torch.no_grad()
-    def decode(self, z: Tensor, given: Given = NOTHING, steps: int = 50) -> Tensor:
-        """Noise (B, C, H, W) to images by DDIM along the table; raises as `sample` does, which draws the noise."""
-        down = paths.walk(self.table, steps)
-        return samplers.ddim(self.denoiser(len(z), given), z * self.spread(), down, NO_CHANCE)
+    def decode(self, z: Tensor, given: Given = NOTHING, steps: int | None = None) -> Tensor:
+        """Noise (B, C, H, W) to images by DDIM along the table; raises as `sample` does, which draws the noise.
+
+        In 50 `steps` unless told otherwise; a model of one step takes its own, and its gradient is cheap.
+        """
+        walk = SAMPLERS[self.sampler] if self.steps == 1 else samplers.ddim
+        down = paths.walk(self.table, steps or (1 if self.steps == 1 else DECODING))
+        return walk(self.denoiser(len(z), given), z * self.spread(), down, NO_CHANCE)
 
     @torch.no_grad()
-    def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None, steps: int = 50) -> Tensor:
+    def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None, steps: int = DECODING) -> Tensor:
         """Images (B, C, H, W) to the noise of which `decode` makes them, by DDIM run upwards.
 
         The more `steps`, the closer. The noise is a function of the image: `draw` changes nothing.
@@ -208,7 +214,7 @@ class Diffusion(Model):
         if self.degradation and images and "image" in given and given["image"].shape != (images, *self.image_shape):
             raise UsageError(f"This model is shown images: give one of {self.image_shape} for each that it makes.")
         bound, read = self.bound if bounded else math.inf, self.read(given)
-        return lambda y, s: self.denoise(y, s, read).clamp(-bound, bound)
+        return lambda y, s, until=None: self.denoise(y, s, read, until).clamp(-bound, bound)
 
     def _steered(
         self,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from triptych.chance import Draw
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]  # y (B, C, H, W), s (B,) -> D (B, C, H, W)
+Denoiser = Callable[..., Tensor]  # y (B, C, H, W), s (B,), and perhaps the next level (B,) -> D (B, C, H, W)
 Sampler = Callable[[Denoiser, Tensor, Tensor, Draw], Tensor]  # denoiser, y, levels, chance -> y at the last
 Variance = Callable[[float, float], float]  # s, t -> variance of the noise that a step adds
 

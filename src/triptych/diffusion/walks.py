@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import Tensor
 
-from triptych.diffusion import adaptive, multistep, paths, samplers, schedules
+from triptych.diffusion import adaptive, jumps, multistep, paths, samplers, schedules
 from triptych.diffusion.samplers import Denoiser, Sampler
 from triptych.errors import UsageError, nearest
 
@@ -23,6 +23,8 @@ SAMPLERS: dict[str, Sampler] = {
     "unipc": multistep.unipc,
     "ipndm": multistep.ipndm,
     "rk45": adaptive.rk45,
+    "consistency": jumps.consistency,
+    "average": jumps.average,
 }
 SCHEDULES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "uniform": paths.walk,
@@ -42,8 +44,8 @@ def known(name: str, menu: Mapping[str, object]) -> str:
 def watched(denoise: Denoiser, watch: Watch) -> Denoiser:
     """The same denoiser, whose every answer is shown to `watch`."""
 
-    def answer(y: Tensor, s: Tensor) -> Tensor:
-        clean = denoise(y, s)
+    def answer(y: Tensor, s: Tensor, *until: Tensor) -> Tensor:
+        clean = denoise(y, s, *until)
         watch(s, clean)
         return clean
 

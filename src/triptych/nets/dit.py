@@ -27,8 +27,8 @@ class PatchTransformer(nn.Module):
 
     `depth` blocks of `width` features over patches of `patch` x `patch` pixels; sides that a patch does not divide are
     filled up with zeros. With `bottleneck` a patch becomes a token by way of so few features (Li and He 2025,
-    arXiv:2511.13720, section 4.4: large patches of pixels, x predicted). Of `classes`, `words` and `shown` images it is
-    told as `known.py` says. Each block is the identity at first, and the output zero.
+    arXiv:2511.13720, section 4.4: large patches of pixels, x predicted). Of `classes`, `words`, `shown` images and
+    `until` it is told as `known.py` says. Each block is the identity at first, and the output zero.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class PatchTransformer(nn.Module):
         patch: int = 2,
         bottleneck: int | None = None,
         dropout: float = 0.0,
+        until: bool = False,
         words: int = 0,
         shown: int = 0,
     ) -> None:
@@ -50,11 +51,11 @@ class PatchTransformer(nn.Module):
                 f"No transformer has width {width}, depth {depth}, heads {heads}, patch {patch}, dropout {dropout}: "
                 "give 1 or more of each, a width that 4 times the heads divide, dropout in [0, 1)."
             )
-        channels, self.patch, self.shown = image_shape[0], patch, shown
+        channels, self.patch, self.shown, self.until = image_shape[0], patch, shown, until
         self.pairs = width // heads // 4  # of features of a head that turn by the row, and as many by the column
         values = (channels + shown) * patch * patch
         narrow = (dense(values, bottleneck), dense(bottleneck, width)) if bottleneck else (dense(values, width),)
-        self.embed = Embedding(width // 4, classes, words)
+        self.embed = Embedding(width // 4, classes, words, until)
         self.enter = nn.Sequential(*narrow)
         self.blocks = nn.ModuleList(Block(width, heads, dropout, words) for _ in range(depth))
         self.norm, self.tell = nn.RMSNorm(width, elementwise_affine=False), zeroed(dense(width, 2 * width))

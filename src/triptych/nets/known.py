@@ -2,7 +2,8 @@
 
 `given["labels"]` (B,) is the class, -1 where it is not known; `given["words"]` (B, L, F) are words as vectors, of which
 `given["heard"]` (B, L) are there; `given["image"]` (B, C', H, W) is shown beside the noisy image. What is absent adds
-nothing, as what is not known.
+nothing, as what is not known. `given["until"]` (B,) is a level below, to which the answer is to lead; where none is
+told it is the level itself.
 
 Notation: B batch, L words, F features of a word, D = 4 * width.
 """
@@ -18,6 +19,8 @@ from torch.nn import functional as F
 
 from triptych.core import Given
 from triptych.errors import UsageError
+
+CALM = 0.02  # levels count for so much where a network is differentiated by them: fast waves have steep slopes
 
 
 class Telling(NamedTuple):
@@ -46,19 +49,22 @@ class Heard(NamedTuple):
 class Embedding(nn.Module):
     """Levels (B,) with what is known of the images to vectors (B, D), and their words."""
 
-    def __init__(self, width: int, classes: int, words: int = 0) -> None:
+    def __init__(self, width: int, classes: int, words: int = 0, until: bool = False) -> None:
         super().__init__()
         self.label = nn.Embedding(1 + classes, 4 * width, padding_idx=0) if classes else None
         self.read = nn.Linear(words, 4 * width, bias=False) if words else None
         self.first, self.second = dense(2 * (width // 2), 4 * width), dense(4 * width, 4 * width)
+        self.stretch = (
+            nn.Sequential(dense(2 * (width // 2), 4 * width), nn.SiLU(), dense(4 * width, 4 * width)) if until else None
+        )
         self.rates: Tensor
         rates = torch.exp(-math.log(10_000) * torch.arange(width // 2) / (width // 2))
         self.register_buffer("rates", rates, persistent=False)
 
     def forward(self, level: Tensor, given: Given) -> Heard:
-        angles = level[:, None] * self.rates  # (B, width / 2)
-        e = torch.cat([angles.sin(), angles.cos()], 1)  # (B, width), Vaswani et al. (2017), section 3.5
-        e = self.second(F.silu(self.first(e)))  # (B, D)
+        e = self.second(F.silu(self.first(self.waves(level))))  # (B, D)
+        if self.stretch is not None:
+            e = e + self.stretch(self.waves(level - given.get("until", level)))
         if self.label is not None and "labels" in given:
             e = e + self.label(given["labels"] + 1)
         words, heard = given.get("words"), given.get("heard")
@@ -66,6 +72,11 @@ class Embedding(nn.Module):
             return Heard(F.silu(e))
         mean = (words * heard[:, :, None]).sum(1) / heard.sum(1, keepdim=True).clamp(min=1)  # (B, F)
         return Heard(F.silu(e + self.read(mean)), words, heard)
+
+    def waves(self, level: Tensor) -> Tensor:
+        """Numbers (B,) as sines and cosines (B, width) (Vaswani et al. 2017, section 3.5)."""
+        angles = (level if self.stretch is None else CALM * level)[:, None] * self.rates  # (B, width / 2)
+        return torch.cat([angles.sin(), angles.cos()], 1)
 
 
 def beside(x: Tensor, given: Given, channels: int) -> Tensor:
@@ -86,7 +97,7 @@ def heads_of(features: int, head: int | None) -> int:
 
 def split(rows: Tensor, parts: int, heads: int) -> Tensor:
     """Rows (B, T, parts * F) as the heads of each part, (parts, B, heads, T, F / heads)."""
-    return rows.unflatten(2, (parts, heads, -1)).permute(2, 0, 3, 1, 4)
+    return rows.reshape(*rows.shape[:2], parts, heads, -1).permute(2, 0, 3, 1, 4)
 
 
 def look(query: Tensor, key: Tensor, value: Tensor, words: Tensor | None, e: Heard) -> Tensor:

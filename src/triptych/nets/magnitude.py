@@ -202,7 +202,8 @@ class PixelNorm(nn.Module):
 def unit(x: Tensor, *dims: int) -> Tensor:
     """x with a magnitude of 1 along `dims`; what is under `SMALL` stays small, and zeros stay zeros."""
     root = math.sqrt(math.prod(x.shape[dim] for dim in dims))
-    return x / (torch.linalg.vector_norm(x, dim=dims, keepdim=True) / root).clamp(min=SMALL).to(x.dtype)
+    magnitude: Tensor = torch.linalg.vector_norm(x, dim=dims, keepdim=True) / root
+    return x / magnitude.clamp(min=SMALL).to(x.dtype)
 
 
 def silu(x: Tensor) -> Tensor:

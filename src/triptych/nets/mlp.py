@@ -18,8 +18,8 @@ from triptych.nets.known import Embedding, dense, zeroed
 class ResidualMlp(nn.Module):
     """Noisy images (B, C, H, W) and what stands for their noise levels (B,) to (B, C, H, W), all values in one row.
 
-    `blocks` of two layers of `width` features; where there are `classes` or `words`, it is told of them as `known.py`
-    says. The last layer starts at zero, and so does the output.
+    `blocks` of two layers of `width` features; of `classes`, `words` and `until` it is told as `known.py` says. The
+    last layer starts at zero, and so does the output.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class ResidualMlp(nn.Module):
         width: int = 256,
         blocks: int = 4,
         dropout: float = 0.0,
+        until: bool = False,
         words: int = 0,
         shown: int = 0,
     ) -> None:
@@ -41,7 +42,8 @@ class ResidualMlp(nn.Module):
                 "least 8, blocks of at least 1, dropout in [0, 1)."
             )
         values = math.prod(image_shape)
-        self.embed = Embedding(width // 4, classes, words)
+        self.until = until
+        self.embed = Embedding(width // 4, classes, words, until)
         self.enter = dense(values, width)
         self.blocks = nn.ModuleList(Block(width, 4 * (width // 4), dropout) for _ in range(blocks))
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zeroed(dense(width, values)))

@@ -46,10 +46,10 @@ class UNet(nn.Module):
     """Noisy images (B, C, H, W) and what stands for their noise levels (B,) to (B, C, H, W).
 
     There are as many sizes of features as `multipliers` of `width`, fewer where a side would fall
-    under `SMALLEST`; self-attention is at the sizes in `attention` and in the middle. Where there
-    are `classes`, `words` or `shown`, it is told of them as `known.py` says. `adaptive` blocks are told the level by
-    scale and shift of a norm, not by a shift alone; attention has heads of `head` features, or one for null. The
-    last layer starts at zero, and so does the output.
+    under `SMALLEST`; self-attention is at the sizes in `attention` and in the middle. Of `classes`,
+    `words`, `shown` images and `until` it is told as `known.py` says. `adaptive` blocks are told the level by scale
+    and shift of a norm, not by a shift alone; attention has heads of `head` features, or one for null. The last layer
+    starts at zero, and so does the output.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class UNet(nn.Module):
         dropout: float = 0.1,
         adaptive: bool = False,
         head: int | None = None,
+        until: bool = False,
         words: int = 0,
         shown: int = 0,
     ) -> None:
@@ -73,14 +74,14 @@ class UNet(nn.Module):
                 "give a width of at least 4, multipliers and blocks of at least 1, dropout in [0, 1)."
             )
         channels, sides = image_shape[0], ladder(image_shape[1:], len(multipliers))
-        self.shown = shown
+        self.shown, self.until = shown, until
         widths = [width * multiplier for multiplier in multipliers[: len(sides)]]
 
         def stage(inner: int, outer: int, attend: bool) -> Stage:
             telling = Telling(4 * width, adaptive, head, words)
             return Stage(inner, outer, telling, dropout, attend)
 
-        self.embed = Embedding(width, classes, words)
+        self.embed = Embedding(width, classes, words, until)
         self.enter, self.down = nn.ModuleList(), nn.ModuleList()
         self.leave, self.up = nn.ModuleList(), nn.ModuleList()
         here, skips = width, []
