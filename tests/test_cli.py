@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import triptych
 from triptych.cli import COMMANDS, main
 from triptych.recipe import names
 
@@ -144,3 +145,9 @@ def test_the_doctor_survives_a_broken_torch(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
     assert "missing" in ended.stderr
     assert "libcudart.so.12" in ended.stderr
+
+
+def test_no_command_has_the_name_of_a_room() -> None:
+    """Else `triptych.NAME` is the function until the room is imported, and a module from then on."""
+    rooms = {path.stem for path in Path(triptych.__file__).parent.iterdir()}
+    assert not rooms & set(triptych._HOMES)

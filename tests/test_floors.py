@@ -24,7 +24,7 @@ FLOORS = {
             "nets metrics extractors labels",
             "data gan vae diffusion",
             "training together recipe schema",
-            "store sampling gallery report child evaluation privacy walking inversion film features attributes insight",
+            "store sampling gallery report child evaluation leaks walking inversion film features attributes insight",
             "run",
             "scoring flops",
             "play comparison",

@@ -18,8 +18,8 @@ from triptych.data.arrays import ArraySource
 from triptych.errors import DataError, UsageError
 from triptych.insight import Anomalies, anomalies, reconstructed, strangeness
 from triptych.insight.anomalies import limit, pixel_distance, separation
+from triptych.leaks.threshold import confidence_of, enough, rank
 from triptych.pixels import to_uint8
-from triptych.privacy.threshold import confidence_of, enough, rank
 from triptych.report.anomalies import Subject, Worst, heat, promise, write_anomalies
 
 MODEL = Linear(torch.tensor([1.5, 1.0]), noise=0.05)

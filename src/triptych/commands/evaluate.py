@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from triptych.data.packing import Wish
     from triptych.evaluation import Evaluated, Judgement, Sides, Skills
     from triptych.extractors import Extractor
-    from triptych.privacy import Audit
+    from triptych.leaks import Audit
 
 IMAGES = 2_000  # made of a model where no number is given
 SPLITS = ("train", "validation", "everything")
@@ -68,7 +68,7 @@ def evaluate(
     from triptych.devices import pick
     from triptych.evaluation import Evaluated, judge, remarks
     from triptych.extractors import extractor as named
-    from triptych.privacy import facts
+    from triptych.leaks import facts
     from triptych.report.evaluation import write_evaluation
 
     how = {"sampler": sampler, "steps": steps, "schedule": schedule, "guidance": guidance}
@@ -251,7 +251,7 @@ def _skills(model: Model, splits: Splits, screen: Screen) -> Skills | None:
 def _audit(images: ArraySource, splits: Splits, look: Extractor, screen: Screen) -> Audit:
     """Copies of training images among the generated ones."""
     from triptych.evaluation import read
-    from triptych.privacy import audit
+    from triptych.leaks import audit
 
     with screen.progress("looking for copies", len(images), keep=False) as line:
         return audit(read(images), splits.train, splits.validation, look, progress=line)

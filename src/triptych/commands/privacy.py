@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from triptych.core import Model, Source
     from triptych.data import Splits
-    from triptych.privacy import Audit, Detector
+    from triptych.leaks import Audit, Detector
     from triptych.report.privacy import Subject
 
 IMAGES = 2_000
@@ -51,7 +51,7 @@ def privacy(
 
     from triptych.devices import pick
     from triptych.extractors import extractor as named
-    from triptych.privacy import Detector
+    from triptych.leaks import Detector
     from triptych.quantities import count
     from triptych.report.privacy import write_privacy
     from triptych.store import load
@@ -122,7 +122,7 @@ def _given(source: Path, splits: Splits, screen: Screen) -> Source:
     """Images from anywhere, of the shape of the training images."""
     from triptych.data.packing import Wish
     from triptych.evaluation import opened
-    from triptych.privacy.audit import shaped
+    from triptych.leaks.audit import shaped
 
     with screen.progress("reading generated images", 1, keep=False) as line:
         made = opened(source, Wish(None, None, "crop"), screen.say, lambda done, total: line(done / max(total, 1)))
@@ -143,8 +143,8 @@ def _audit(
     made: Source, splits: Splits, detector: Detector, model: Model | None, source: Path, screen: Screen
 ) -> Audit:
     from triptych.evaluation import read
-    from triptych.privacy import audit
-    from triptych.privacy.membership import loss_of
+    from triptych.leaks import audit
+    from triptych.leaks.membership import loss_of
 
     loss = None if model is None else loss_of(model, source)
     with screen.progress("looking for copies", len(made), keep=False) as line:

@@ -114,7 +114,7 @@ def _introduce(run: Run, screen: Screen) -> None:
 
 def _warn_of_copies(run: Run, budget: Budget, screen: Screen) -> None:
     """Say before training that the model is likely to learn images by heart, where it is."""
-    from triptych.privacy.copies import too_few
+    from triptych.leaks.copies import too_few
 
     images = budget.images or (0 if budget.seconds else run.tree["images"])
     warning = too_few(len(run.splits.train), images / len(run.splits.train))

@@ -9,8 +9,8 @@ import torch
 from triptych.data import Splits
 from triptych.evaluation import read, reference, summarise
 from triptych.extractors import Extractor
+from triptych.leaks.detector import Detector
 from triptych.metrics.summary import Summary
-from triptych.privacy.detector import Detector
 from triptych.screen import Screen
 
 LIMIT = 60.0  # seconds of sampling for one score, at least

@@ -16,10 +16,10 @@ from triptych.core import Batch, Model, Source
 from triptych.errors import TriptychError
 from triptych.evaluation import HELD_OUT, TAUGHT, even, generated, read, skills, summarise
 from triptych.evaluation.judging import classes
+from triptych.leaks import audit
 from triptych.metrics.estimate import Score
 from triptych.metrics.neighbours import nearest
 from triptych.metrics.table import METRICS, Pair, score
-from triptych.privacy import audit
 from triptych.report.entries import ClassRow, Copies, Entry, Point, Trial
 from triptych.scoring import IMAGES, NAME
 from triptych.training.logbook import read as read_log

@@ -22,12 +22,12 @@ from triptych.evaluation import even, read
 from triptych.insight.asking import Progress
 from triptych.insight.likelihood import log_likelihoods, samples_of
 from triptych.insight.reconstruction import encoder, reconstructed
+from triptych.leaks.membership import auc
+from triptych.leaks.threshold import confidence_of, rank
 from triptych.metrics.estimate import Estimate
 from triptych.metrics.neighbours import squared
 from triptych.metrics.summary import MOST
 from triptych.pixels import HALF, to_float
-from triptych.privacy.membership import auc
-from triptych.privacy.threshold import confidence_of, rank
 
 WAYS = ("likelihood", "reconstruction")
 SURE = 1.959963984540054  # deviations of a normal within which 95% lie

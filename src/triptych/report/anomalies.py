@@ -17,8 +17,8 @@ from triptych.core import Source
 from triptych.errors import ResourceError
 from triptych.gallery import write_csv
 from triptych.insight.anomalies import Anomalies, Limit, Strangeness
+from triptych.leaks.threshold import CONFIDENCE, enough
 from triptych.metrics.estimate import Estimate
-from triptych.privacy.threshold import CONFIDENCE, enough
 from triptych.report.curves import signed
 from triptych.report.drawing import MARKS, Chart, Series, drawn
 from triptych.report.entries import plain

@@ -16,10 +16,10 @@ from triptych.core import Source
 from triptych.data.arrays import ArraySource
 from triptych.errors import ResourceError
 from triptych.evaluation import Evaluated, Judgement, Skills, even
+from triptych.leaks.audit import Audit
+from triptych.leaks.sheet import sheet
 from triptych.metrics.estimate import Estimate, Score
 from triptych.metrics.table import METRICS
-from triptych.privacy.audit import Audit
-from triptych.privacy.sheet import sheet
 from triptych.report.curves import signed
 from triptych.report.entries import plain
 from triptych.report.html import data_uri, render

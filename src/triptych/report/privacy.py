@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from triptych import pixels
 from triptych.errors import ResourceError
-from triptych.privacy.audit import Audit, facts
-from triptych.privacy.copies import PER
-from triptych.privacy.detector import TWIN
-from triptych.privacy.planted import DAMAGE
-from triptych.privacy.sheet import WARNING, sheet
-from triptych.privacy.threshold import RATE
+from triptych.leaks.audit import Audit, facts
+from triptych.leaks.copies import PER
+from triptych.leaks.detector import TWIN
+from triptych.leaks.planted import DAMAGE
+from triptych.leaks.sheet import WARNING, sheet
+from triptych.leaks.threshold import RATE
 from triptych.report.html import data_uri, render
 
 SMOOTH = 48  # images with a side from here on are scaled smoothly, smaller ones keep their pixels square

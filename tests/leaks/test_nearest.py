@@ -8,8 +8,8 @@ import torch
 
 from blobs import AVERAGES, blobs, source
 from triptych.extractors import Extractor, Seen
+from triptych.leaks.nearest import REACH, SIDE, FeatureSearch, PixelSearch, levels, worst_patch
 from triptych.metrics.summary import Rows
-from triptych.privacy.nearest import REACH, SIDE, FeatureSearch, PixelSearch, levels, worst_patch
 
 TRAIN = blobs(200, side=24)
 

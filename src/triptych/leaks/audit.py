@@ -13,11 +13,11 @@ from triptych.data.arrays import ArraySource
 from triptych.errors import DataError
 from triptych.evaluation import read
 from triptych.extractors import Extractor
-from triptych.privacy.copies import Copies
-from triptych.privacy.detector import TWIN, Controls, Detector, Duplicates, Limits, Seen
-from triptych.privacy.membership import Loss, Membership, membership
-from triptych.privacy.nearest import PixelSearch
-from triptych.privacy.planted import DAMAGE
+from triptych.leaks.copies import Copies
+from triptych.leaks.detector import TWIN, Controls, Detector, Duplicates, Limits, Seen
+from triptych.leaks.membership import Loss, Membership, membership
+from triptych.leaks.nearest import PixelSearch
+from triptych.leaks.planted import DAMAGE
 
 WORST = 20  # pairs shown
 REPEATED = 2_000  # generated images that are compared with each other

@@ -4,8 +4,8 @@ Notation of the package: B images asked about, N training images, K nearest of t
 Distances in pixels are levels, from 0 to 255.
 """
 
-from triptych.privacy.audit import Audit, audit, facts
-from triptych.privacy.copies import Copies, too_few
-from triptych.privacy.detector import Detector
+from triptych.leaks.audit import Audit, audit, facts
+from triptych.leaks.copies import Copies, too_few
+from triptych.leaks.detector import Detector
 
 __all__ = ["Audit", "Copies", "Detector", "audit", "facts", "too_few"]

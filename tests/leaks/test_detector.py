@@ -8,8 +8,8 @@ import torch
 from blobs import AVERAGES, blobs, source
 from triptych.data import open_data
 from triptych.errors import DataError
-from triptych.privacy.detector import CALIBRATE, PLANTED, TWIN, Detector
-from triptych.privacy.threshold import RATE
+from triptych.leaks.detector import CALIBRATE, PLANTED, TWIN, Detector
+from triptych.leaks.threshold import RATE
 
 TRAIN = blobs(1100)
 HELD_OUT = blobs(300, seed=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from triptych.privacy.audit import Audit
+    from triptych.leaks.audit import Audit
 
 WARNING = "Not for diagnosis."
 

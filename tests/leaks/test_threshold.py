@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from triptych.privacy.threshold import MARGIN, rank, threshold
+from triptych.leaks.threshold import MARGIN, rank, threshold
 
 
 def test_fewest_scores_for_a_promise() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from blobs import blobs
-from triptych.privacy.nearest import levels, worst_patch
-from triptych.privacy.planted import planted
+from triptych.leaks.nearest import levels, worst_patch
+from triptych.leaks.planted import planted
 
 
 def test_planted_copies_are_damaged_but_near() -> None:

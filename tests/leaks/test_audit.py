@@ -11,9 +11,9 @@ import torch
 from blobs import AVERAGES, blobs, source
 from triptych.core import Batch
 from triptych.errors import DataError
-from triptych.privacy import Audit, Detector, audit, facts
-from triptych.privacy.audit import WORST, repeats
-from triptych.privacy.sheet import WARNING, sheet
+from triptych.leaks import Audit, Detector, audit, facts
+from triptych.leaks.audit import WORST, repeats
+from triptych.leaks.sheet import WARNING, sheet
 from triptych.report.privacy import Subject, verdict, write_privacy
 
 LABELS = torch.arange(1100) % 2

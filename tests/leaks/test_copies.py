@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from triptych.leaks.copies import FEW, MANY, Copies, too_few
 from triptych.metrics.estimate import exact_interval
-from triptych.privacy.copies import FEW, MANY, Copies, too_few
 
 
 def test_none_found_is_the_rule_of_three_and_a_bit() -> None:

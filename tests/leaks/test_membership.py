@@ -12,8 +12,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from blobs import blobs, source
 from triptych.core import Batch, Encodes
+from triptych.leaks.membership import auc, found_at, loss_of, membership
 from triptych.pixels import to_float
-from triptych.privacy.membership import auc, found_at, loss_of, membership
 from triptych.store import load
 
 

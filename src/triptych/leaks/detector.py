@@ -24,10 +24,10 @@ from triptych.core import Source
 from triptych.errors import DataError
 from triptych.evaluation import even, read, summarise
 from triptych.extractors import Extractor
+from triptych.leaks.nearest import FeatureSearch, PixelSearch
+from triptych.leaks.planted import planted
+from triptych.leaks.threshold import RATE, rank, threshold
 from triptych.metrics.summary import MOST, Rows
-from triptych.privacy.nearest import FeatureSearch, PixelSearch
-from triptych.privacy.planted import planted
-from triptych.privacy.threshold import RATE, rank, threshold
 
 CALIBRATE = 1_000  # real images that set the thresholds; as many held-out ones are a control
 SAMPLE = 500  # training images at least that are compared with the others
