@@ -129,7 +129,9 @@ def with_models_of(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
     begun = recipe.read_file(folder / "recipe.yaml") if (folder / "recipe.yaml").exists() else None
     model = tree["model"]
     for place, there in tree["weights"].items():
-        found = _part(begun["model"], place) if begun else _made_as(_part(model, place), store.read_recipe(there)["model"])
+        found = (
+            _part(begun["model"], place) if begun else _made_as(_part(model, place), store.read_recipe(there)["model"])
+        )
         model = _planted(model, place.split(".") if place else [], found, f"weights.{place}")
     return {**tree, "model": schema.complete_node("model", model, "model")}
 

@@ -35,7 +35,7 @@ class One(Levels):
 
 
 class Gain(nn.Module):
-    """A network whose answer makes D = a(s)^power y, a(s)^2 = L / (L + s^2): with power 1 that of N(0, L) (truth D5)."""
+    """An answer that makes D = a(s)^power y, a(s)^2 = L / (L + s^2): with power 1 that of N(0, L) (truth D5)."""
 
     def __init__(self, table: Tensor, scaling: Scaling) -> None:
         super().__init__()
@@ -88,7 +88,9 @@ def test_pairs_come_nearer_stage_by_stage() -> None:
 def test_the_images_seen_are_its_clock() -> None:
     objective, model = Consistency(stage=100, stages=4, levels=One(1e-3)), exact(edm())
     (turn,) = objective.turns(model)
-    ratios = [float(turn.loss(Batch(torch.zeros(2, *SHAPE).double()), seen)[1]["ratio"]) for seen in (0, 199, 200, 10**6)]
+    ratios = [
+        float(turn.loss(Batch(torch.zeros(2, *SHAPE).double()), seen)[1]["ratio"]) for seen in (0, 199, 200, 10**6)
+    ]
     assert ratios == pytest.approx([0, 0, 3 / 8, 11 / 16], abs=1e-3)
 
 

@@ -57,7 +57,8 @@ class Consistency(Objective):
         at_zero = model.scaling(torch.zeros(1, dtype=torch.float64))
         if at_zero.skip.item() != 1 or at_zero.out.item() != 0:
             raise UsageError(
-                "model.scaling: consistency needs an answer that is the image itself at level 0; take edm, flow, v or eps."
+                "model.scaling: consistency needs an answer that is the image itself at level 0; "
+                "take edm, flow, v or eps."
             )
         return [Turn("consistency", list(model.parameters()), partial(self._loss, model))]
 

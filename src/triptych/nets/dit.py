@@ -27,8 +27,8 @@ class PatchTransformer(nn.Module):
 
     `depth` blocks of `width` features over patches of `patch` x `patch` pixels; sides that a patch does not divide are
     filled up with zeros. With `bottleneck` a patch becomes a token by way of so few features (Li and He 2025,
-    arXiv:2511.13720, section 4.4: large patches of pixels, x predicted). Of `classes`, `words` and `shown` images, and with
-    `until`, it is told as `known.py` says. Each block is the identity at first, and the output zero.
+    arXiv:2511.13720, section 4.4: large patches of pixels, x predicted). Of `classes`, `words` and `shown` images, and
+    with `until`, it is told as `known.py` says. Each block is the identity at first, and the output zero.
     """
 
     def __init__(

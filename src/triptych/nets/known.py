@@ -2,8 +2,8 @@
 
 `given["labels"]` (B,) is the class, -1 where it is not known; `given["words"]` (B, L, F) are words as vectors, of which
 `given["heard"]` (B, L) are there; `given["image"]` (B, C', H, W) is shown beside the noisy image. What is absent adds
-nothing, as what is not known. `given["until"]` (B,) is a level below, to which the answer is to lead; where none is told
-it is the level itself.
+nothing, as what is not known. `given["until"]` (B,) is a level below, to which the answer is to lead; where none is
+told it is the level itself.
 
 Notation: B batch, L words, F features of a word, D = 4 * width.
 """
@@ -53,7 +53,9 @@ class Embedding(nn.Module):
         self.label = nn.Embedding(1 + classes, 4 * width, padding_idx=0) if classes else None
         self.read = nn.Linear(words, 4 * width, bias=False) if words else None
         self.first, self.second = dense(2 * (width // 2), 4 * width), dense(4 * width, 4 * width)
-        self.stretch = nn.Sequential(dense(2 * (width // 2), 4 * width), nn.SiLU(), dense(4 * width, 4 * width)) if until else None
+        self.stretch = (
+            nn.Sequential(dense(2 * (width // 2), 4 * width), nn.SiLU(), dense(4 * width, 4 * width)) if until else None
+        )
         self.rates: Tensor
         rates = torch.exp(-math.log(10_000) * torch.arange(width // 2) / (width // 2))
         self.register_buffer("rates", rates, persistent=False)

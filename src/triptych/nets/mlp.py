@@ -18,8 +18,8 @@ from triptych.nets.known import Embedding, dense, zeroed
 class ResidualMlp(nn.Module):
     """Noisy images (B, C, H, W) and what stands for their noise levels (B,) to (B, C, H, W), all values in one row.
 
-    `blocks` of two layers of `width` features; where there are `classes` or `words`, and with `until`, it is told of them as `known.py`
-    says. The last layer starts at zero, and so does the output.
+    `blocks` of two layers of `width` features; where there are `classes` or `words`, and with `until`, it is told of
+    them as `known.py` says. The last layer starts at zero, and so does the output.
     """
 
     def __init__(

@@ -47,9 +47,9 @@ class UNet(nn.Module):
 
     There are as many sizes of features as `multipliers` of `width`, fewer where a side would fall
     under `SMALLEST`; self-attention is at the sizes in `attention` and in the middle. Where there
-    are `classes`, `words` or `shown`, and with `until`, it is told of them as `known.py` says. `adaptive` blocks are told the level by
-    scale and shift of a norm, not by a shift alone; attention has heads of `head` features, or one for null. The
-    last layer starts at zero, and so does the output.
+    are `classes`, `words` or `shown`, and with `until`, it is told of them as `known.py` says. `adaptive` blocks are
+    told the level by scale and shift of a norm, not by a shift alone; attention has heads of `head` features, or one
+    for null. The last layer starts at zero, and so does the output.
     """
 
     def __init__(
