@@ -39,9 +39,9 @@ class Diffusion(Model):
 
     `conditional` models are told the class of an image, given["labels"] (B,), or that it may be of any; those with a
     `reader` a text about it, given["text"] (B, L), or none; those with a `degradation` are shown what is left of it,
-    given["image"] (B, C, H, W), or zeros, a grey that no uint8 has: it may be any. `sampler`, `schedule` and `steps` are
-    how images are made unless asked otherwise; meanwhile estimates of the clean image are kept in [-bound, bound], as
-    Ho et al. do, with null as they are (latents know no bounds).
+    given["image"] (B, C, H, W), or zeros, a grey that no uint8 has: it may be any. `sampler`, `schedule` and `steps`
+    are how images are made unless asked otherwise; meanwhile estimates of the clean image are kept in
+    [-bound, bound], as Ho et al. do, with null as they are (latents know no bounds).
     """
 
     def __init__(
