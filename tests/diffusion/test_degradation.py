@@ -145,7 +145,7 @@ def test_samples_follow_the_image_shown() -> None:
     untold = model.sample(Draw(range(3)), steps=4)
     assert torch.equal(untold, model.sample(Draw(range(3)), {"image": torch.zeros_like(shown)}, steps=4))
     assert not torch.equal(told, untold)
-    with pytest.raises(UsageError, match="one of shape"):
+    with pytest.raises(UsageError, match="give one of"):
         model.sample(Draw(range(2)), {"image": shown})
 
 
