@@ -180,7 +180,7 @@ def test_every_logged_number_is_explained(name: str) -> None:
     facts = {"image_shape": (1, 8, 8), "classes": 10}
     model = schema.build("model", tree["model"], facts)
     objective = schema.build("objective", tree["objective"], {**facts, "classes": model.classes})
-    batch, text = Batch(torch.rand(4, 1, 8, 8)), text_of("training")
+    batch, text = Batch(torch.rand(4, 1, 8, 8), {"labels": torch.arange(4)}), text_of("training")
     for turn in objective.turns(model):
         for number in ("loss", "held_out", *turn.loss(batch, 0)[1]):
             assert f"`{turn.name}/{number}`" in text
