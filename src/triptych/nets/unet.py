@@ -102,7 +102,9 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor, given: Given = NOTHING) -> Tensor:
         e = self.embed(level, given)  # (B, D), and words
-        h = beside(x, given, self.shown).contiguous(memory_format=torch.channels_last)  # (B, C, H, W)
+        # Networks told `until` are taught by forward derivatives, which group norms have of channels-first features alone.
+        layout = torch.contiguous_format if self.until else torch.channels_last
+        h = beside(x, given, self.shown).contiguous(memory_format=layout)  # (B, C, H, W)
         skips = []
         for enter, stages in zip(self.enter, self.down, strict=True):
             h = enter(h)  # (B, F, H, W), the first at the image's size, the others half the one before
