@@ -102,7 +102,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor, given: Given = NOTHING) -> Tensor:
         e = self.embed(level, given)  # (B, D), and words
-        # Networks told `until` are taught by forward derivatives, which group norms have of channels-first features alone.
+        # Networks told `until` are taught by forward derivatives, which group norms have channels-first alone.
         layout = torch.contiguous_format if self.until else torch.channels_last
         h = beside(x, given, self.shown).contiguous(memory_format=layout)  # (B, C, H, W)
         skips = []
