@@ -8,11 +8,13 @@ Numbers are drawn on the CPU in float32 and then moved, so that a device draws w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 import torch
 from torch import Tensor
+
+from triptych import ranks
 
 Part = int | str
 
@@ -28,6 +30,22 @@ def generator(*parts: Part) -> torch.Generator:
     return torch.Generator().manual_seed(key(*parts))
 
 
+def noise(x: Tensor, *shape: int) -> Tensor:
+    """Standard normal noise (B, *shape) for each row of a batch x in training, of its type; without `shape` like x."""
+    shape = shape or tuple(x.shape[1:])
+    return ranks.draw(lambda n: torch.randn(n, *shape, device=x.device, dtype=x.dtype), len(x))
+
+
+def uniform(x: Tensor, *shape: int) -> Tensor:
+    """Uniform numbers in [0, 1), (B, *shape), for each row of a batch x in training."""
+    return ranks.draw(lambda n: torch.rand(n, *shape, device=x.device), len(x))
+
+
+def integers(x: Tensor, low: int, high: int, *shape: int) -> Tensor:
+    """Integers in [low, high), (B, *shape), for each row of a batch x in training."""
+    return ranks.draw(lambda n: torch.randint(low, high, (n, *shape), device=x.device), len(x))
+
+
 def reseed(*parts: Part) -> None:
     """Seed the default generators of all devices; the loop does this before each loss."""
     torch.manual_seed(key(*parts))
@@ -38,13 +56,14 @@ class Draw:
 
     def __init__(self, seeds: Iterable[int], device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
+        self._own: Callable[[Tensor], Tensor] = lambda rows: rows
         self._parts = [(1, generator("image", int(seed))) for seed in seeds]  # images, whose numbers they are
 
     @classmethod
     def of_turn(cls, images: int, device: torch.device | str) -> Self:
         """Noise for a batch in training: of the default generator, which `reseed` has keyed."""
         draw = cls((), device)
-        draw._parts = [(images, torch.default_generator)]
+        draw._parts, draw._own = [(ranks.count(images), torch.default_generator)], ranks.own
         return draw
 
     def __len__(self) -> int:
@@ -63,4 +82,4 @@ class Draw:
         return self._stack([torch.randint(high, (images, *shape), generator=g) for images, g in self._parts])
 
     def _stack(self, parts: list[Tensor]) -> Tensor:
-        return torch.cat(parts).to(self.device)
+        return self._own(torch.cat(parts)).to(self.device)

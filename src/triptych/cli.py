@@ -1,7 +1,8 @@
 """`triptych <command> ...`: each command is one function, and its signature is its flags.
 
 Every command takes `--json` (one JSON object on standard output) and `--quiet`. Errors are one
-sentence on standard error and an exit code: 2 usage, 3 data, 4 checkpoint, 5 resource, 6 numbers.
+sentence on standard error and an exit code: 2 usage, 3 data, 4 checkpoint, 5 resource, 6 numbers,
+7 another process of a run.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -18,6 +20,7 @@ from typing import Any, NoReturn, get_args, get_type_hints
 from triptych import __version__
 from triptych.errors import TriptychError, UsageError, nearest
 from triptych.flags import Flag
+from triptych.place import place
 from triptych.screen import Screen
 
 COMMANDS = {  # the order of the help text is the order of use
@@ -80,20 +83,25 @@ def run(words: Sequence[str]) -> int:
     name, rest = words[0], words[1:]
     if name not in COMMANDS:
         raise UsageError(f"there is no command {name!r}; {nearest(name, COMMANDS)}")
+    if name != "train" and place().world > 1 and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise UsageError(
+            f"torchrun starts {place().world} processes, but {name!r} is the work of one; leave torchrun out."
+        )
     command = getattr(import_module(f"triptych.commands.{name}"), name)
     values = vars(parser_of(name, command).parse_args(rest))
     as_json = values.pop("json")
     screen = Screen(quiet=values.pop("quiet"))
     result = command(**values, screen=screen)
-    if as_json:
+    if as_json and place().leads:
         print(json.dumps(plain(result), ensure_ascii=False))
     return 0
 
 
 def fail(error: TriptychError, words: Sequence[str]) -> int:
     """Say what went wrong: a sentence for people, and an object for scripts that asked for one."""
-    print(f"error: {error}", file=sys.stderr)
-    if "--json" in words:
+    if str(error):  # else another process of the run has said it
+        print(f"error: {error}", file=sys.stderr)
+    if "--json" in words and place().leads:
         print(json.dumps({"error": str(error), "code": error.code}, ensure_ascii=False))
     return error.code
 

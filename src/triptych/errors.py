@@ -16,6 +16,7 @@ class TriptychError(Exception):
     """A failure with a sentence for the user and an exit code for scripts."""
 
     code = 1
+    everywhere = False  # whether all processes of a run raise it together
 
 
 class UsageError(TriptychError):
@@ -46,6 +47,15 @@ class NumericsError(TriptychError):
     """A loss or a weight that is no longer a finite number."""
 
     code = 6
+
+
+class RankError(TriptychError):
+    """A process of a run that was lost, or contradicts the others; the message names its rank.
+
+    An empty message is that of a process whose part another one has said.
+    """
+
+    code = 7
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from triptych import chance
 from triptych.core import LONGEST, Given
 from triptych.errors import UsageError
 
@@ -41,7 +42,7 @@ def with_gaps(given: Given, share: float) -> Given:
     heard = [name for name in ("labels", "text") if name in given]
     if not heard:
         return given
-    hidden = torch.rand(len(given[heard[0]]), device=given[heard[0]].device) < share  # (B,)
+    hidden = chance.uniform(given[heard[0]]) < share  # (B,)
     return {**given, **{name: _hidden(given[name], hidden) for name in heard}}
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from triptych import devices, store
+from triptych import devices, ranks, store
+from triptych.core import Stats
 from triptych.errors import NumericsError
 from triptych.pixels import grid, write_png
 from triptych.quantities import clock
@@ -22,7 +23,7 @@ from triptych.screen import Line
 from triptych.training.holdout import Holdout, tired
 from triptych.training.interrupt import Stopped, Wish, listening
 from triptych.training.logbook import Logbook
-from triptych.training.loop import train
+from triptych.training.loop import Chore, train
 from triptych.training.state import State
 
 SHOWN = 64  # images of a grid, at seeds 0 to 63
@@ -37,6 +38,13 @@ class Habits(NamedTuple):
     scores: int | None = None  # over the whole budget; None: as many as take little time
 
 
+class Made(NamedTuple):
+    """The last files of a run in this start."""
+
+    checkpoint: Path | None = None
+    grid: Path | None = None
+
+
 class Chores:
     """What is done beside training: the progress line, grids of samples, checkpoints."""
 
@@ -49,6 +57,10 @@ class Chores:
         self._drawn = 0.0
         self._real = run.splits.validation.read(range(min(SHOWN, len(run.splits.validation)))).images
         self._rate = (time.perf_counter(), run.state.seen, 0.0)
+
+    @property
+    def made(self) -> Made:
+        return Made(self.checkpoint, self.grid)
 
     def __call__(self, state: State) -> None:
         if state.seconds - self._shown >= self._show_every:
@@ -108,45 +120,89 @@ def variety(made: Tensor, real: Tensor) -> float:
     return spreads[0] / max(spreads[1], 1e-6)
 
 
-def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any, ...] = ()) -> Chores:  # noqa: B008
+def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any, ...] = ()) -> Made:  # noqa: B008
     """Train until the budget is spent or somebody asks to stop; the last state is always saved.
 
     Raises `Stopped` (exit code 130 or 143) after saving when a signal asked for it.
     """
+    if not ranks.leads():
+        return follow(run, budget)
     state = run.state
     logbook = Logbook(run.folder / "metrics.jsonl", state, writers=writers)
     chores = Chores(run, logbook, habits.show_every, habits.save_every)
-    stop = run.tree["stop"] or {"watch": "", "patience": sys.maxsize}
+    stop = _stop(run)
     if tired(state, stop["patience"]):
         run.screen.say(f"{run.folder} is finished: {_tired(run)}")
-        return chores
+        return chores.made
     if budget.spent(state):
         run.screen.say(
             f"{run.folder} is finished: {state.seen:,} images in {clock(state.seconds)} of training. "
             "Give a larger --for or --images to go on."
         )
-        return chores
+        return chores.made
     scorer = None if habits.scores == 0 else _scorer(run, logbook, budget, habits.scores)
     total = budget.seconds or float(budget.images or 0)
     with listening() as wish, run.screen.progress(run.name, total) as line:
-        train(
-            run.cast,
-            run.turns,
-            run.stream,
-            state,
-            lambda state: budget.spent(state) or wish.number is not None or tired(state, stop["patience"]),
-            [Holdout(run.cast, run.turns, run.splits.validation, run.device, logbook.note, stop["watch"]), logbook,
-             *([scorer] if scorer else []), chores.report_to(line, budget, scorer), chores],
-            logbook.note,
-            lambda: devices.autocast(run.device),
-        )  # fmt: skip
-        chores.save(state)
-        if wish.number is None:  # nobody waits for a picture
-            chores.show(state)
-    _stop_if_asked(run, wish)
+        holdout = Holdout(run.cast, run.turns, run.splits.validation, run.device, logbook.note, stop["watch"])
+        done: list[Chore] = [
+            holdout,
+            logbook,
+            *([scorer] if scorer else []),
+            chores.report_to(line, budget, scorer),
+            chores,
+        ]
+        asked = _train(run, budget, wish, [_aside(done)], logbook.note)
+        with ranks.aside():
+            chores.save(state)
+            if not asked:  # nobody waits for a picture
+                chores.show(state)
+    ranks.most(0)
+    if asked:
+        raise Stopped(
+            f"Stopped after {state.seen:,} images and saved in {run.folder}; the same line again goes on.", asked
+        )
     if tired(state, stop["patience"]):
         run.screen.say(f"Stopped early: {_tired(run)}")
-    return chores
+    return chores.made
+
+
+def follow(run: Run, budget: Budget) -> Made:
+    """The part of a process that does not lead: the same steps, and nothing beside them."""
+    if tired(run.state, _stop(run)["patience"]) or budget.spent(run.state):
+        return Made()
+    with listening() as wish:
+        asked = _train(run, budget, wish, [], lambda turn, stats: None)
+        ranks.most(0)  # while the first one saves
+    if asked:
+        raise Stopped("", asked)
+    return Made()
+
+
+def _train(run: Run, budget: Budget, wish: Wish, chores: Sequence[Chore], note: Callable[[str, Stats], None]) -> int:
+    """Train until one process's budget is spent or somebody asks one to stop: the signal's number, 0 for none."""
+    patience = _stop(run)["patience"]
+
+    def over(state: State) -> bool:
+        return ranks.most(budget.spent(state) or wish.number is not None or tired(state, patience)) > 0
+
+    train(run.cast, run.turns, run.stream, run.state, over, chores, note, lambda: devices.autocast(run.device))
+    return ranks.most(wish.number or 0)
+
+
+def _aside(chores: Sequence[Chore]) -> Chore:
+    """Chores as one, done while the other processes wait."""
+
+    def chore(state: State) -> None:
+        with ranks.aside():
+            for one in chores:
+                one(state)
+
+    return chore
+
+
+def _stop(run: Run) -> dict[str, Any]:
+    """When the recipe stops early: never, where it does not say."""
+    return run.tree["stop"] or {"watch": "", "patience": sys.maxsize}
 
 
 def _tired(run: Run) -> str:
@@ -161,11 +217,3 @@ def _tired(run: Run) -> str:
 def _scorer(run: Run, logbook: Logbook, budget: Budget, scores: int | None) -> Scorer:
     """Scores that were asked for may take as long as training; others may not be felt."""
     return Scorer(run, logbook, budget, scores or TIMES, UNASKED if scores is None else 1.0)
-
-
-def _stop_if_asked(run: Run, wish: Wish) -> None:
-    if wish.number is not None:
-        raise Stopped(
-            f"Stopped after {run.state.seen:,} images and saved in {run.folder}; the same line again goes on.",
-            wish.number,
-        )

@@ -6,8 +6,9 @@ The only place where everything meets. What is trained follows from the tree tha
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -16,7 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from triptych import chance, devices, recipe, schema, store
+from triptych import chance, devices, ranks, recipe, schema, store
 from triptych.core import Model, Turn
 from triptych.data import NAMED, Splits, Stream, open_data
 from triptych.errors import ResourceError, UsageError, nearest
@@ -186,16 +187,38 @@ def _identity(tree: dict[str, Any]) -> dict[str, Any]:
 def opened(wishes: Wishes, folder: Path | None, device: str, screen: Screen) -> Iterator[Run]:
     """The run of `folder` (default: runs/MODEL-DATA), built and brought to its newest checkpoint."""
     recipe.about(wishes.model)
-    where = devices.pick(device)
-    tree, splits = tree_of(wishes, screen)
+    where, leads = devices.pick(device), ranks.leads()
+    with ranks.in_turn():  # the first may fetch what the others then find
+        tree, splits = tree_of(wishes, screen)
     folder = folder or Path("runs") / f"{wishes.model}-{splits.name}"
-    tree = with_models_of(tree, folder)
-    with _locked(folder), devices.threads_for(splits.train.image_shape[1:], where):
-        run = build(folder, tree, splits, where, screen)  # what cannot be built claims no folder
-        claim(folder, tree)
-        store.tidy(folder)
-        _resume(run)
+    with (
+        _locked(folder) if leads else nullcontext(),
+        devices.threads_for(splits.train.image_shape[1:], where),
+        ranks.divided(tree["batch"]),
+    ):
+        with ranks.in_turn():
+            tree = with_models_of(tree, folder)
+            run = build(folder, tree, splits, where, screen)  # what cannot be built claims no folder
+            if leads:
+                claim(folder, tree)
+                store.tidy(folder)
+            _resume(run)
+        ranks.compare(lambda: _facts(run))
+        ranks.gathered(run.cast.model, run.cast.objective)
         yield run
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """In what all processes of a run must agree before its first step."""
+    data, digest = run.tree["data"], hashlib.blake2b(digest_size=8)
+    for name, tensor in {**run.cast.shown.state_dict(), **run.cast.tensors()}.items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return {
+        "recipe": hashlib.blake2b(recipe.write(_identity(run.tree)).encode(), digest_size=8).hexdigest(),
+        "data (the fingerprint of its files)": str(data["fingerprint"]),
+        "number of images seen (the folder of the run is not the same)": str(run.state.seen),
+        "start (the digest of all weights)": digest.hexdigest(),
+    }
 
 
 def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.device, screen: Screen) -> Run:

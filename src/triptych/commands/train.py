@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import UsageError
 from triptych.flags import Flag
+from triptych.place import place
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def train(
 
     Stops when --for, --images or --flops is reached (default: the recipe's images), or on Ctrl-C,
     which saves first. Time counts training steps alone, over all starts of the run. A score is
-    FD-bundled of 1,000 samples; the weights with the best one are kept in RUN/best.
+    FD-bundled of 1,000 samples; the weights with the best one are kept in RUN/best. On several processes:
+    'torchrun --nproc-per-node N -m triptych train ...', with the same results for every N.
     """
     from pathlib import Path
 
@@ -79,6 +81,8 @@ def train(
     from triptych.play import Habits, play
     from triptych.quantities import count, seconds
     from triptych.quantities import size as sides
+    from triptych.ranks import aside
+    from triptych.ranks.joining import joined
     from triptych.run import Budget, Wishes, opened
 
     budget = Budget.of(images, for_, flops)
@@ -90,17 +94,19 @@ def train(
     depth = None if channels is None else count(channels, "--channels", 1, 4)
     wished = None if size is None else sides(size, "--size")
     wishes = Wishes(model, str(data), count(seed, "--seed", 0), tuple(_changes(set)), recipe, wished, depth, fit)
-    with opened(wishes, Path(out) if out else None, device, screen) as run:
+    screen = screen if place().leads else Screen(quiet=True)
+    with joined(device) as where, opened(wishes, Path(out) if out else None, where, screen) as run:
         _introduce(run, screen)
         _warn_of_copies(run, budget, screen)
-        writers = (_tensorboard(run.folder),) if tensorboard else ()
-        budget = budget.in_images(lambda flops: counting.of_training(run.tree, run.splits).images(flops))
+        writers = (_tensorboard(run.folder),) if tensorboard and place().leads else ()
+        with aside():
+            budget = budget.in_images(lambda flops: counting.of_training(run.tree, run.splits).images(flops))
         before = machine.energy()
-        chores = play(run, budget.or_else(run.tree["images"]), habits, writers)
+        made = play(run, budget.or_else(run.tree["images"]), habits, writers)
         after = machine.energy()
         result = _trained(run, None if before is None or after is None or after < before else after - before)
-    if chores.checkpoint:
-        screen.say(f"Wrote {chores.checkpoint} and {chores.grid}.")
+    if made.checkpoint:
+        screen.say(f"Wrote {made.checkpoint} and {made.grid}.")
     return result
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from triptych import chance
+from triptych import chance, ranks
 from triptych.core import Batch, Source
 from triptych.errors import DataError, UsageError
 from triptych.pixels import to_float
@@ -58,8 +58,11 @@ class Stream:
         self._resident = _resident(source, self.device) if _fits(source, self.device) else None
 
     def batch(self, seen: int) -> Batch:
-        """The images number seen to seen + batch - 1 of the stream; more than the source holds come again."""
-        order, flips, shifts = self._rows(seen)
+        """The images number seen to seen + batch - 1 of the stream; more than the source holds come again.
+
+        One of several processes gets its share of them.
+        """
+        order, flips, shifts = (ranks.own(rows) for rows in self._rows(seen))
         images, given = self._read(order)
         if self.flip or self.shift:
             images = moved(images, flips.to(self.device), shifts.to(self.device))

@@ -14,6 +14,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from triptych import chance, ranks
 from triptych.core import Batch, Model, Objective, Stats, Turn
 from triptych.diffusion.levels import Levels, log_normal
 from triptych.diffusion.model import Diffusion
@@ -66,13 +67,13 @@ class Consistency(Objective):
         x, given = batch.images, with_gaps(batch.given, self.label_dropout)
         s, factor = self.levels.draw(len(x), model.table)  # (B,), (B,)
         r = below(s, min(1 + seen // self.stage, self.stages))  # (B,)
-        n = torch.randn_like(x)  # (B, C, H, W)
+        n = chance.noise(x)  # (B, C, H, W)
         with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
             goal = model.denoise(x + r.view(-1, 1, 1, 1) * n, r, given)
         found = model.denoise(x + s.view(-1, 1, 1, 1) * n, s, given)  # with the chance of `goal`: the same dropout
         apart = (found - goal).square().flatten(1).mean(1)  # (B,)
         losses = ((apart + HUBER**2).sqrt() - HUBER) / (s - r)
-        return factor * losses, {"apart": apart.detach().mean().sqrt(), "ratio": (r / s).mean()}
+        return factor * losses, {"apart": ranks.whole(apart.detach()).mean().sqrt(), "ratio": (r / s).mean()}
 
 
 def below(s: Tensor, stage: int) -> Tensor:

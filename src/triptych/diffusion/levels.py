@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from triptych import ranks
 from triptych.diffusion.paths import place
 from triptych.errors import UsageError
 
@@ -37,7 +38,7 @@ class Uniform(Levels):
     """Each level of the table as often as any other (Ho et al. 2020, arXiv:2006.11239, algorithm 1)."""
 
     def draw(self, count: int, table: Tensor) -> Drawn:
-        s = table[torch.randint(len(table), (count,), device=table.device)]
+        s = table[ranks.draw(lambda n: torch.randint(len(table), (n,), device=table.device), count)]
         return Drawn(s, torch.ones_like(s))
 
 
@@ -55,7 +56,11 @@ class Normal(Levels):
         self.mean, self.deviation = mean, deviation
 
     def draw(self, count: int, table: Tensor) -> Drawn:
-        s = (self.mean + self.deviation * torch.randn(count, device=table.device)).exp().to(table)
+        s = (
+            (self.mean + self.deviation * ranks.draw(lambda n: torch.randn(n, device=table.device), count))
+            .exp()
+            .to(table)
+        )
         s = s.clamp(table[0], table[-1])
         return Drawn(s, torch.ones_like(s))
 
@@ -88,13 +93,16 @@ class Importance(Levels):
 
     def draw(self, count: int, table: Tensor) -> Drawn:
         shares = self.shares()
-        bins = torch.multinomial(shares, count, replacement=True)
-        within = (bins + torch.rand(count, device=bins.device)) / len(shares)  # even in the bin, in [0, 1)
+        bins = ranks.draw(lambda n: torch.multinomial(shares, n, replacement=True), count)
+        within = (bins + ranks.draw(lambda n: torch.rand(n, device=bins.device), count)) / len(
+            shares
+        )  # even in the bin, in [0, 1)
         s = table[(within * len(table)).long()]
         return Drawn(s, 1 / (len(shares) * shares[bins]))
 
     @torch.no_grad()
     def follow(self, s: Tensor, losses: Tensor, table: Tensor) -> None:
+        s, losses = ranks.whole(s), ranks.whole(losses)
         bins = ((place(table, s).round() + 0.5) / len(table) * len(self.square)).long()
         hits = bins.bincount(minlength=len(self.square))
         sums = torch.zeros_like(self.square).index_add_(0, bins, losses.square().to(self.square))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from triptych import chance, ranks
 from triptych.core import Batch, Given, Model, Objective, Stats, Turn
 from triptych.diffusion.levels import Levels, logit_normal
 from triptych.diffusion.model import Diffusion
@@ -65,22 +66,28 @@ class MeanFlow(Objective):
         """Losses (B,) of one stretch of the path for each image, and the numbers to log."""
         x, given = batch.images, with_gaps(batch.given, self.label_dropout)
         r, t = self._times(len(x), model.table)  # (B,) each
-        n = torch.randn_like(x)  # (B, C, H, W)
+        n = chance.noise(x)  # (B, C, H, W)
         x_t, v = x + t.view(-1, 1, 1, 1) * (n - x), n - x
-        goal = v.clone()
-        far = int(self.apart * len(x))  # for the others t - r is 0
-        if far:
-            some = {name: value[:far] for name, value in given.items()}
-            goal[:far] -= (t - r)[:far].view(-1, 1, 1, 1) * change(model, x_t[:far], r[:far], t[:far], v[:far], some)
+        goal = v - (t - r).view(-1, 1, 1, 1) * self._slope(model, x_t, r, t, v, given)
         wrong = (mean_velocity(model, x_t, r, t, given) - goal).square().flatten(1).mean(1)  # (B,)
         losses = wrong / (wrong.detach() + LEAST).pow(self.adaptive)
         return losses, {"wrong": wrong.detach().mean()}
+
+    def _slope(self, model: Diffusion, x_t: Tensor, r: Tensor, t: Tensor, v: Tensor, given: Given) -> Tensor:
+        """du/dt of the images apart, which are the first of a batch, and 0 of the others, for which t - r is 0."""
+        slope, far = torch.zeros_like(ranks.whole(v)), int(self.apart * ranks.count(len(v)))
+        if far:
+            at, low, high, speed = (ranks.first(one, far) for one in (x_t, r, t, v))
+            told = {name: ranks.first(value, far) for name, value in given.items()}
+            with ranks.divided(far, "objective.apart"):
+                slope[:far] = ranks.whole(change(model, at, low, high, speed, told))
+        return ranks.own(slope)
 
     def _times(self, count: int, table: Tensor) -> tuple[Tensor, Tensor]:
         """Times r <= t, (B,) each, the first of them apart."""
         s = torch.stack([self.levels.draw(count, table).s, self.levels.draw(count, table).s])  # (2, B)
         times = (s / (1 + s)).sort(0).values
-        far = torch.arange(count, device=s.device) < int(self.apart * count)
+        far = ranks.draw(lambda n: torch.arange(n, device=s.device) < int(self.apart * n), count)
         return times[0].where(far, times[1]), times[1]
 
 

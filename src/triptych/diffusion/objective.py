@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
-import torch
 from torch import Tensor
 
+from triptych import chance
 from triptych.core import Batch, Given, Model, Objective, Stats, Turn
 from triptych.diffusion.levels import Levels, uniform
 from triptych.diffusion.model import Diffusion
@@ -70,5 +70,5 @@ class Denoising(Objective):
         """What is given, and what is left of the images where the model is shown that."""
         if not model.degradation:
             return given
-        hidden = torch.rand(len(x), device=x.device) < self.image_dropout  # (B,)
+        hidden = chance.uniform(x) < self.image_dropout  # (B,)
         return {**given, "image": model.degradation.of(x).masked_fill(hidden.view(-1, 1, 1, 1), 0)}

@@ -12,6 +12,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from triptych import chance, ranks
 from triptych.errors import UsageError
 
 Pairing = Callable[[Tensor], Tensor]  # x -> n
@@ -19,7 +20,7 @@ Pairing = Callable[[Tensor], Tensor]  # x -> n
 
 def independent(x: Tensor) -> Tensor:
     """Noise that knows nothing of the image."""
-    return torch.randn_like(x)
+    return chance.noise(x)
 
 
 def transport(x: Tensor) -> Tensor:
@@ -29,10 +30,11 @@ def transport(x: Tensor) -> Tensor:
     arXiv:2302.00482, section 4.2), which is also immiscible diffusion (Li et al. 2024, arXiv:2406.12303, section 3).
     The assignment is found on the CPU and costs B^3.
     """
+    x = ranks.whole(x)
     noise = torch.randn_like(x)
     apart = torch.cdist(x.flatten(1).float(), noise.flatten(1).float()).square()
     _, dealt = linear_sum_assignment(apart.cpu().numpy())
-    return noise[torch.as_tensor(dealt, device=x.device)]
+    return ranks.own(noise[torch.as_tensor(dealt, device=x.device)])
 
 
 def nearest(draws: int = 4) -> Pairing:
@@ -44,7 +46,9 @@ def nearest(draws: int = 4) -> Pairing:
         raise UsageError(f"pairing.draws is {draws}: give 1 or more.")
 
     def pair(x: Tensor) -> Tensor:
-        noise = torch.randn(draws, *x.shape, device=x.device, dtype=x.dtype)
+        noise = ranks.draw(
+            lambda n: torch.randn(draws, n, *x.shape[1:], device=x.device, dtype=x.dtype).movedim(1, 0), len(x)
+        ).movedim(0, 1)
         apart = (noise - x).square().flatten(2).sum(2)  # (draws, B)
         return noise[apart.argmin(0), torch.arange(len(x), device=x.device)]
 

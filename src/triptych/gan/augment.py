@@ -18,6 +18,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
+from triptych import chance
 from triptych.core import Stats
 from triptych.errors import UsageError, nearest
 from triptych.gan.changes import (
@@ -153,7 +154,7 @@ def named(names: Sequence[str], table: Mapping[str, Group]) -> list[Group]:
 def blits(x: Tensor, p: Tensor) -> Tensor:
     """Mirroring, turns and shifts that move whole pixels (Karras et al. 2020, appendix B)."""
     x = mirrored(x, _some(p, _coin(x)))
-    x = turned(x, _some(p, torch.randint(4, (len(x),), device=x.device)))
+    x = turned(x, _some(p, chance.integers(x, 0, 4)))
     return moved(x, _some(p, _offsets(x, FURTHEST)))
 
 
@@ -195,7 +196,7 @@ def slid(x: Tensor, p: Tensor) -> Tensor:
 
 def cut(x: Tensor, p: Tensor) -> Tensor:
     """A box of half the sides is emptied, its centre anywhere; what hangs over is cut off (Zhao et al. 2020)."""
-    centres = torch.stack([torch.randint(side, (len(x),), device=x.device) for side in x.shape[2:]], 1)
+    centres = torch.stack([chance.integers(x, 0, side) for side in x.shape[2:]], 1)
     starts = centres - torch.tensor([side // 4 for side in x.shape[2:]], device=x.device)
     rows, columns = (
         (at >= 0) & (at < side // 2) for at, side in zip(places_before(x, starts), x.shape[2:], strict=True)
@@ -212,16 +213,16 @@ POLICY: Mapping[str, Group] = {"colour": tones, "shift": slid, "cutout": cut}
 
 def _some(p: Tensor, values: Tensor) -> Tensor:
     """Values (B, ...) with chance p each image, else 0."""
-    chosen = torch.rand(len(values), device=values.device) < p
+    chosen = chance.uniform(values) < p
     return values * chosen.view(-1, *[1] * (values.ndim - 1))
 
 
 def _uniform(x: Tensor) -> Tensor:
-    return torch.rand(len(x), device=x.device).to(x.dtype)
+    return chance.uniform(x).to(x.dtype)
 
 
 def _normal(x: Tensor) -> Tensor:
-    return torch.randn(len(x), device=x.device).to(x.dtype)
+    return chance.noise(x[:, 0, 0, 0])
 
 
 def _angle(x: Tensor) -> Tensor:
@@ -229,10 +230,10 @@ def _angle(x: Tensor) -> Tensor:
 
 
 def _coin(x: Tensor) -> Tensor:
-    return torch.rand(len(x), device=x.device) < 0.5
+    return chance.uniform(x) < 0.5
 
 
 def _offsets(x: Tensor, share: float) -> Tensor:
     """Whole pixels down and right, (B, 2), up to a share of each side either way."""
     most = [int(share * side) for side in x.shape[2:]]
-    return torch.stack([torch.randint(-m, m + 1, (len(x),), device=x.device) for m in most], 1)
+    return torch.stack([chance.integers(x, -m, m + 1) for m in most], 1)

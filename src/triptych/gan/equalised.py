@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from triptych import ranks
 from triptych.errors import UsageError
 
 WIDE = 32  # px of the longer side up to which all features are `width`; each doubling beyond halves them
@@ -76,14 +77,14 @@ class Deviation(nn.Module):
     least_batch = 2
 
     def forward(self, h: Tensor) -> Tensor:
-        batch = len(h)
+        batch = ranks.count(len(h))
         if batch < self.least_batch:
             if self.training:
                 raise UsageError(f"batch: {batch} image is too few for minibatch deviation; give 2 or more.")
             return F.pad(h, (0, 0, 0, 0, 0, 1))
-        groups = h.reshape(group_size(batch), -1, *h.shape[1:])  # (G, M, F, H, W)
+        groups = ranks.whole(h).reshape(group_size(batch), -1, *h.shape[1:])  # (G, M, F, H, W)
         apart = (groups.var(0, correction=0) + TINY).sqrt().mean((1, 2, 3))  # (M,)
-        told = apart.repeat(len(groups))[:, None, None, None].expand(-1, 1, *h.shape[2:])
+        told = ranks.own(apart.repeat(len(groups)))[:, None, None, None].expand(-1, 1, *h.shape[2:])
         return torch.cat([h, told.to(h.dtype)], 1)
 
 

@@ -14,6 +14,8 @@ from typing import Annotated
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from triptych import ranks
+
 Losses = tuple[Tensor, Tensor]  # the critic's (B,), the generator's (B,)
 Game = Annotated[Callable[[Tensor, Tensor], Losses], "game"]
 
@@ -53,5 +55,5 @@ def relativistic(real: Tensor, fake: Tensor) -> Losses:
 
 def relativistic_average(real: Tensor, fake: Tensor) -> Losses:
     """Each image against the average of the other kind: RaGAN (Jolicoeur-Martineau 2019, equations 8 and 9)."""
-    above, below = real - fake.mean(), fake - real.mean()
+    above, below = real - ranks.whole(fake).mean(), fake - ranks.whole(real).mean()
     return softplus(-above) + softplus(below), softplus(above) + softplus(-below)

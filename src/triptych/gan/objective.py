@@ -12,6 +12,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from triptych import chance, ranks
 from triptych.chance import Draw
 from triptych.core import NOTHING, Batch, Critic, Encodes, Given, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
@@ -23,7 +24,7 @@ from triptych.ramps import Ramp, always
 
 def prior_draws(model: Model, batch: Batch) -> Tensor:
     """As many images of the model as the batch holds, z ~ N(0, I), given what is known of the batch."""
-    z = torch.randn(len(batch.images), *model.latent_shape, device=batch.images.device, dtype=batch.images.dtype)
+    z = chance.noise(batch.images, *model.latent_shape)
     return model.decode(z, batch.given).to(batch.images.dtype)  # (B, latent) -> (B, C, H, W)
 
 
@@ -100,12 +101,12 @@ class Adversarial(Objective):
         with torch.no_grad():  # nothing of this turn reaches the generator
             x, fakes = self.seen_as(batch.images), self.seen_as(self.fakes(model, batch))  # (B, C, H, W) each
         real, fake = self._logits(x, batch), self._logits(fakes, batch)  # (B,), (B,)
-        losses, stats = self.game(real, fake)[0], standing(real.detach(), fake.detach())
+        losses, stats = self.game(real, fake)[0], standing(ranks.whole(real.detach()), ranks.whole(fake.detach()))
         if self.penalty is not None:
             penalty = self.penalty(lambda images: self._logits(images, batch), x, fakes, seen)  # (B,)
             losses, stats["penalty"] = losses + penalty, penalty.detach().mean()
         if self.augment is not None and self.training:
-            stats |= self.augment.follow(stats["accuracy_real"], len(x), seen)
+            stats |= self.augment.follow(stats["accuracy_real"], ranks.count(len(x)), seen)
         return losses, stats
 
     def _generator_loss(self, model: Model, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
@@ -115,9 +116,9 @@ class Adversarial(Objective):
         fake = self._logits(self.seen_as(self.fakes(model, batch)), batch)  # (B,)
         losses, stats = self.weight * self.ramp(seen) * self.game(real, fake)[1], {}
         if self.path is not None:
-            path = self.path(model, batch, seen // len(batch.images) // self.critic_steps)
+            path = self.path(model, batch, seen // ranks.count(len(batch.images)) // self.critic_steps)
             losses, stats = losses + path, {"path": path.detach()}
-        return losses, {**stats, "fooled": (fake.detach() > real.mean()).float().mean()}
+        return losses, {**stats, "fooled": (fake.detach() > ranks.whole(real).mean()).float().mean()}
 
     def _logits(self, x: Tensor, batch: Batch) -> Tensor:
         logits: Tensor = self.critic(x, batch.given)  # (B, C, H, W) -> (B,)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from triptych import chance, ranks
 from triptych.core import Batch
 from triptych.errors import UsageError
 from triptych.gan.augment import shifted
@@ -39,7 +40,7 @@ class Weighed(NamedTuple):
 
     def __call__(self, judge: Judge, real: Tensor, fake: Tensor, seen: int) -> Tensor:
         """What is added to the critic's losses, (B,), after so many images seen."""
-        if seen // len(real) % self.every:
+        if seen // ranks.count(len(real)) % self.every:
             return real.new_zeros(len(real))
         with torch.autocast(real.device.type, enabled=False):
             return self.weight * self.ramp(seen) * self.every * self.term(judge, real, fake)
@@ -80,7 +81,7 @@ def dragan(weight: float = 10.0, spread: float = 0.5, every: int = 1, ramp: Ramp
     """
 
     def term(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
-        around = real + spread * real.std() * torch.rand_like(real)
+        around = real + spread * ranks.whole(real).std() * chance.uniform(real, *real.shape[1:])
         return (_root(steepness(judge, around)) - 1).square()
 
     return _weighed(term, weight, every, ramp)
@@ -123,21 +124,27 @@ class PathLength(nn.Module):
 
     def forward(self, model: Generator, batch: Batch, move: int) -> Tensor:
         """What is added to the generator's losses at its so-many-th move: one number, 0 between its turns."""
-        count = len(batch.images)
+        count = ranks.count(len(batch.images))
         if move % self.every:
             return batch.images.new_zeros(())
         some = max(1, count // self.shrink)
-        z = torch.randn(some, *model.latent_shape, device=batch.images.device, dtype=batch.images.dtype)
-        with torch.autocast(batch.images.device.type, enabled=False), torch.enable_grad():
-            w = model.style(z.requires_grad_(), {key: value[:some] for key, value in batch.given.items()})
+        few = ranks.first(batch.images[:, 0, 0, 0], some)  # (b,)
+        given = {key: ranks.first(value, some) for key, value in batch.given.items()}
+        with torch.autocast(few.device.type, enabled=False), torch.enable_grad(), ranks.divided(some, "path_length"):
+            w = model.style(chance.noise(few, *model.latent_shape).requires_grad_(), given)
             x = model.paint(w)  # (b, C, H, W)
-            noise = torch.randn_like(x) / (x.shape[2] * x.shape[3]) ** 0.5
+            noise = chance.noise(x) / (x.shape[2] * x.shape[3]) ** 0.5
             (slope,) = torch.autograd.grad((x * noise).sum(), w, create_graph=True)
-        lengths = slope.square().sum(-1).flatten(1).mean(1).sqrt() if slope.ndim > 2 else slope.norm(dim=1)
+            lengths = ranks.whole(_lengths(slope))  # of all `some` images
         mean = self.mean.lerp(lengths.detach().mean().double(), self.forget)
         if self.training:
             self.mean.copy_(mean)
         return self.weight * self.every * (lengths - mean.float()).square().mean()
+
+
+def _lengths(slope: Tensor) -> Tensor:
+    """The length of each image's slope, (b,): of styles (b, L, D) the root mean square over places."""
+    return slope.square().sum(-1).flatten(1).mean(1).sqrt() if slope.ndim > 2 else slope.norm(dim=1)
 
 
 def _weighed(term: Term, weight: float, every: int, ramp: Ramp) -> Weighed:
@@ -152,7 +159,7 @@ def _on_both(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
 
 def _slope_between(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
     """|g| at one random place on the line between each real and one generated image, (B,)."""
-    place = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
+    place = chance.uniform(real, 1, 1, 1).to(real)
     between = real.lerp(fake, place)
     return _root(steepness(judge, between))
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from triptych import chance
 from triptych.core import Shape
 from triptych.errors import UsageError
 from triptych.gan.critic import Critic
@@ -79,9 +80,9 @@ class Mapping(nn.Module):
         w = self._style(z, labels)[:, None].expand(-1, self.places, -1)  # (B, L, D)
         if not self.training:
             return w
-        other = self._style(torch.randn_like(z), labels)[:, None]  # (B, 1, D)
-        cut = torch.randint(1, self.places, (len(z), 1), device=z.device)
-        mixed = torch.rand(len(z), 1, device=z.device) < self.mixing
+        other = self._style(chance.noise(z), labels)[:, None]  # (B, 1, D)
+        cut = chance.integers(z, 1, self.places, 1)
+        mixed = chance.uniform(z, 1) < self.mixing
         second = mixed & (torch.arange(self.places, device=z.device) >= cut)  # (B, L)
         return torch.where(second[:, :, None], other, w)
 
@@ -161,7 +162,7 @@ class Styled(nn.Module):
         self.register_buffer("noise", torch.randn(1, 1, *side))
 
     def forward(self, h: Tensor, w: Tensor) -> Tensor:
-        noise = torch.randn_like(h[:, :1]) if self.training else self.noise
+        noise = chance.noise(h[:, :1]) if self.training else self.noise
         y: Tensor = self.activation(self.conv(h, w) + self.strength * noise + self.offsets)
         return y
 

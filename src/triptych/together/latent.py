@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
+from triptych import ranks
 from triptych.chance import Draw
 from triptych.core import NOTHING, Edits, Encodes, Given, Model
 from triptych.errors import UsageError
@@ -48,6 +49,7 @@ class Standard(nn.Module):
     @torch.no_grad()
     def follow(self, z: Tensor) -> None:
         """Take latents (B, c, h, w) into account."""
+        z = ranks.whole(z)
         self.images += len(z)
         weight = (len(z) / self.images.clamp(max=max(HORIZON, len(z)))).to(self.mean)
         self.mean.lerp_(z.mean((0, 2, 3))[:, None, None], weight)

@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from triptych import ranks
 from triptych.chance import Draw
 from triptych.core import Batch, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
@@ -47,7 +48,7 @@ class Staged(Objective):
 
     def _codec_loss(self, model: Latent, turn: Turn, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
         losses, stats = turn.loss(batch, seen)
-        if model.training and seen // len(batch.images) % EVERY == 0:
+        if model.training and seen // ranks.count(len(batch.images)) % EVERY == 0:
             model.standard.follow(_drawn(model, batch))
         return losses, stats
 

@@ -14,6 +14,8 @@ from triptych.errors import TriptychError
 class Stopped(TriptychError):  # noqa: N818 - it is an end, not an error
     """The run was asked to stop; it is saved, and the message says how to go on."""
 
+    everywhere = True
+
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
         self.code = 128 + number  # 130 for SIGINT, 143 for SIGTERM, as shells count

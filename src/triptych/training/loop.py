@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import nn
 
-from triptych import chance
+from triptych import chance, ranks
 from triptych.core import Batch, Stats, Turn
 from triptych.errors import UsageError, nearest
 from triptych.training.state import Cast, State
@@ -76,7 +76,7 @@ def train(
         for player in game:
             if player.turn.on(state.seen) and state.steps % player.turn.every == 0:
                 note(player.turn.name, _play(player, cast, batch, state, precision))
-        size = len(batch.images)
+        size = ranks.count(len(batch.images))
         if cast.ema:
             cast.ema.follow(size, state.seen)
         state.seen += size
@@ -98,9 +98,10 @@ def _play(
     chance.reseed(state.seed, state.seen, turn.name)
     with precision():
         losses, stats = turn.loss(batch, state.seen)
-    loss = losses.float().mean()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss = losses.to(torch.promote_types(losses.dtype, torch.float32)).mean()
+    (loss * ranks.weight(len(losses))).backward()  # type: ignore[no-untyped-call]
+    ranks.add_gradients(turn.moves)
     norm = optimiser.step(state.seen)
     told = {name: torch.as_tensor(value).detach() for name, value in stats.items()}
     skipped = {} if optimiser.skip is None else {"skipped": torch.tensor(float(optimiser.skips(norm)))}
-    return {"loss": loss.detach(), "gradient": norm, **skipped, **told}
+    return ranks.averaged({"loss": loss.detach(), "gradient": norm, **skipped, **told}, len(losses))

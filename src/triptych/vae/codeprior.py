@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from triptych import chance
 from triptych.chance import Draw
 from triptych.core import NOTHING, Given
 from triptych.errors import UsageError, nearest
@@ -46,8 +47,8 @@ class CodePrior(nn.Module):
         tokens = codes.flatten(1)
         if self.net.causal:
             return -self._log_prob(self.net(tokens, given), tokens).mean(1)
-        order = torch.rand(tokens.shape, device=tokens.device).argsort(1).argsort(1)  # a random rank of each place
-        masked = (torch.rand(len(tokens), 1, device=tokens.device) * math.pi / 2).cos() * self.places  # (B, 1)
+        order = chance.uniform(tokens, *tokens.shape[1:]).argsort(1).argsort(1)  # a random rank of each place
+        masked = (chance.uniform(tokens, 1) * math.pi / 2).cos() * self.places  # (B, 1)
         hidden = order < masked.ceil().clamp(min=1)  # (B, T)
         nats = -self._log_prob(self.net(tokens.masked_fill(hidden, self.kinds), given), tokens)
         return (nats * hidden).sum(1) / hidden.sum(1)

@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from triptych import ranks
 from triptych.core import Batch, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
 from triptych.labels import with_gaps
@@ -53,12 +54,13 @@ class Coding(Objective):
         vectors, codes, distance = model.quantiser(z)
         reconstruction = -model.log_noise(x, vectors) / math.prod(model.image_shape)  # (B,)
         model.quantiser.follow(z.detach(), codes)
+        told = ranks.whole(codes)
         stats = {
             "reconstruction": reconstruction.detach().mean(),
             "commitment": distance.detach().mean(),
             "sigma": model.scale().detach().mean(),
-            "used": torch.bincount(codes.flatten(), minlength=model.quantiser.codes).gt(0).float().mean(),
-            "perplexity": perplexity(codes, model.quantiser.codes),
+            "used": torch.bincount(told.flatten(), minlength=model.quantiser.codes).gt(0).float().mean(),
+            "perplexity": perplexity(told, model.quantiser.codes),
         }
         return reconstruction + self.commitment * distance, stats
 

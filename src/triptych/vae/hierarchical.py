@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from triptych import chance, ranks
 from triptych.core import Batch, Likelihood, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
 from triptych.ramps import Ramp, always
@@ -43,11 +44,12 @@ class Hierarchical(Objective):
     def _loss(self, model: HierarchicalVae, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
         """Losses (B,) in nats, and the numbers to log."""
         x = batch.images
-        noise = torch.randn(len(x), *model.latent_shape, dtype=x.dtype, device=x.device)
+        noise = chance.noise(x, *model.latent_shape)
         found = model.infer(model.encoder(x), noise, batch.given)
         reconstruction = -model.noise.log_prob(x, found.answers)  # (B,)
         kl = torch.stack([level.flatten(1).sum(1) for level in model.split(found.q.kl())], 1)  # (B, L)
-        paid = torch.where(kl.mean(0) > self.free_bits, kl, self.free_bits).sum(1)  # (B,)
+        mean = ranks.whole(kl.detach()).mean(0)
+        paid = torch.where(mean > self.free_bits, kl, self.free_bits).sum(1)  # (B,)
         losses = reconstruction + self.warm_up(seen) * paid
         with torch.no_grad():
             nats = -(reconstruction + kl.sum(1))
@@ -56,6 +58,6 @@ class Hierarchical(Objective):
                 "reconstruction": reconstruction.mean(),
                 "kl": kl.sum(1).mean(),
                 "kl_top": kl[:, 0].mean(),
-                "active": (kl.mean(0) > AWAKE).sum(),
+                "active": (mean > AWAKE).sum(),
             }
         return losses, stats

@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from triptych import chance, ranks
 from triptych.core import ACTIVE, Batch, Likelihood, Model, Objective, Stats, Turn
 from triptych.errors import UsageError
 from triptych.ramps import Ramp, always
@@ -69,13 +70,13 @@ class Elbo(Objective):
         """Losses (B,) in nats, and the numbers to log."""
         x, given = batch.images, batch.given
         q = model.posterior(x)
-        z = q.at(torch.randn_like(q.mean))  # (B, ...)
+        z = q.at(chance.noise(q.mean))  # (B, ...)
         reconstruction = -model.log_noise(x, z, given)  # (B,)
         kl = model.kl(q, z)  # (B, D)
         if self.samples > 1:
             losses = self._weighted(model, batch, q)
         else:
-            paid = torch.where(kl.mean(0) > self.free_bits, kl, self.free_bits).sum(1)  # (B,)
+            paid = torch.where(ranks.whole(kl).mean(0) > self.free_bits, kl, self.free_bits).sum(1)  # (B,)
             losses = reconstruction + self.beta * self.warm_up(seen) * paid
         with torch.no_grad():
             nats = -(reconstruction + kl.sum(1)) if self.samples == 1 else -losses
@@ -84,13 +85,13 @@ class Elbo(Objective):
                 "reconstruction": reconstruction.mean(),
                 "kl": kl.sum(1).mean(),
                 "sigma": model.noise.spread(),
-                "active": (q.mean.var(0) > ACTIVE).sum(),
+                "active": (ranks.whole(q.mean).var(0) > ACTIVE).sum(),
             }
         return losses, stats
 
     def _weighted(self, model: Vae, batch: Batch, q: Posterior) -> Tensor:
         """Minus the bound of K draws, (B,)."""
-        draws = (q.at(torch.randn_like(q.mean)) for _ in range(self.samples))
+        draws = (q.at(chance.noise(q.mean)) for _ in range(self.samples))
         weights = [model.log_weight(batch.images, q, z, batch.given) for z in draws]
         return math.log(self.samples) - torch.stack(weights).logsumexp(0)
 
@@ -99,5 +100,5 @@ class Elbo(Objective):
         assert model.fitted is not None
         with torch.no_grad():
             q = model.posterior(batch.images)
-            z = q.at(torch.randn_like(q.mean))
+            z = q.at(chance.noise(q.mean))
         return -model.log_prior(z), {}

@@ -16,6 +16,7 @@ from typing import Annotated, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from triptych import ranks
 from triptych.errors import UsageError
 
 
@@ -88,7 +89,7 @@ class VectorQuantiser(BaseQuantiser):
     def follow(self, z: Tensor, codes: Tensor) -> None:
         if not self.training:
             return
-        rows, chosen = _rows(z), codes.flatten()  # (N, D), (N,)
+        rows, chosen = _rows(ranks.whole(z)), ranks.whole(codes).flatten()  # (N, D), (N,)
         fresh = torch.zeros_like(self.counts).index_add(0, chosen, torch.ones_like(rows[:, 0]))
         self.counts.lerp_(fresh, 1 - self.decay)
         self.sums.lerp_(torch.zeros_like(self.sums).index_add(0, chosen, rows), 1 - self.decay)

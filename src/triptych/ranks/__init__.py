@@ -1,0 +1,40 @@
+"""Training on several processes: rows of one batch, and a crew of which each process knows how the others are.
+
+`rows` is what the rest of the tree asks; with one process all of it does nothing. `joining` makes the crew.
+"""
+
+from triptych.ranks.layers import gathered
+from triptych.ranks.rows import (
+    add_gradients,
+    aside,
+    averaged,
+    compare,
+    count,
+    divided,
+    draw,
+    first,
+    in_turn,
+    leads,
+    most,
+    own,
+    weight,
+    whole,
+)
+
+__all__ = [
+    "add_gradients",
+    "aside",
+    "averaged",
+    "compare",
+    "count",
+    "divided",
+    "draw",
+    "first",
+    "gathered",
+    "in_turn",
+    "leads",
+    "most",
+    "own",
+    "weight",
+    "whole",
+]
