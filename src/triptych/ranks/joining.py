@@ -116,7 +116,7 @@ def _connect(here: Place, watch: Watch, device: str) -> None:
     if here.near == here.world:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     engine = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
-    group = PrefixStore("group", watch.store.clone())
+    group = PrefixStore("group", watch.store)
     dist.init_process_group(
         engine, store=group, rank=here.rank, world_size=here.world, timeout=timedelta(seconds=LONG + 2 * LOST)
     )

@@ -36,7 +36,9 @@ class _Normed(nn.modules.batchnorm._BatchNorm):
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
         """Let the running statistics take these into account."""
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean.to(self.running_mean), self.momentum or 0.0)
         self.running_var.lerp_(variance.to(self.running_var), self.momentum or 0.0)

@@ -192,7 +192,7 @@ def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
     for gradients in kinds.values():
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         _Now.crew.add(flat)
-        for gradient, summed in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        for gradient, summed in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(summed.view_as(gradient))
 
 

@@ -120,7 +120,7 @@ class FiniteScalarQuantiser(BaseQuantiser):
         self.register_buffer("weights", torch.tensor(weights).view(-1, 1, 1), persistent=False)
 
     def forward(self, z: Tensor) -> Quantised:
-        bounded = z.float().tanh()  # (B, D, h, w) in [-1, 1]
+        bounded = z.to(torch.promote_types(z.dtype, torch.float32)).tanh()  # (B, D, h, w) in [-1, 1]
         digits = ((bounded + 1) / 2 * self.last).round().long()
         codes = (digits * self.weights).sum(1)
         return Quantised(_straight(bounded, self._spread(digits)), codes, z.new_zeros(len(z)))
@@ -142,8 +142,8 @@ def perplexity(codes: Tensor, kinds: int) -> Tensor:
 
 
 def _rows(z: Tensor) -> Tensor:
-    """(B, D, h, w) to (N, D) float32."""
-    return z.float().movedim(1, -1).flatten(0, -2)
+    """(B, D, h, w) to (N, D), in float32 at least."""
+    return z.to(torch.promote_types(z.dtype, torch.float32)).movedim(1, -1).flatten(0, -2)
 
 
 def _straight(z: Tensor, vectors: Tensor) -> Tensor:
