@@ -17,7 +17,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tiny import TINY
-
 from triptych import chance, ranks, recipe, schema
 from triptych.core import Batch
 from triptych.data import Stream, open_data

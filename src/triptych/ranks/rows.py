@@ -124,6 +124,13 @@ def aside() -> Iterator[None]:
 
 
 @contextmanager
+def on_each() -> Iterator[None]:
+    """Work on rows that are no images of the batch, and the same on every process, such as learned ones."""
+    with sharing(Alone()):
+        yield
+
+
+@contextmanager
 def in_turn() -> Iterator[None]:
     """The body as one process would do it: first rank 0, which may write what the others then find."""
     crew = _Now.crew
@@ -143,7 +150,12 @@ def span(count: int) -> slice:
 
 def count(held: int) -> int:
     """B, of which this process holds `held` images."""
-    return held if _Now.crew.world == 1 else _Now.batch
+    if _Now.crew.world == 1:
+        return held
+    part = span(_Now.batch)
+    if held != part.stop - part.start:
+        raise ValueError(f"{held} rows are no share of {_Now.batch} on {_Now.crew.world} processes.")
+    return _Now.batch
 
 
 def own(x: Tensor) -> Tensor:
@@ -155,7 +167,7 @@ def whole(x: Tensor) -> Tensor:
     """The rows of all processes, (B, ...), of those that each holds, (b, ...); twice differentiable."""
     if _Now.crew.world == 1:
         return x
-    part, rows = span(_Now.batch), [0] * (2 * (x.ndim - 1))
+    part, rows = span(count(len(x))), [0] * (2 * (x.ndim - 1))
     return total(nn.functional.pad(x, [*rows, part.start, _Now.batch - part.stop]))
 
 

@@ -14,25 +14,16 @@ import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from triptych.errors import RankError
+from triptych.errors import RankError, UsageError
 from triptych.place import Place
 
 BEAT = 1.0  # seconds between two words of a rank
 LOST = 30.0  # seconds without a word
 BROKEN = 5.0  # the same, once a message has failed
-LATE = 30.0  # seconds that the others wait at a meeting
+LATE = 60.0  # seconds that the others wait at a meeting, unless TRIPTYCH_WAIT says another number
 LONG = 3600.0  # the same for what is not training
-
-
-class Store(Protocol):
-    """What torch.distributed.TCPStore does."""
-
-    def set(self, key: str, value: str) -> None: ...
-    def get(self, key: str) -> bytes: ...
-    def check(self, keys: list[str]) -> bool: ...
-    def wait(self, keys: list[str], timeout: timedelta) -> None: ...
 
 
 class Word(NamedTuple):
@@ -44,13 +35,10 @@ class Word(NamedTuple):
 
 
 class Watch:
-    """A thread that speaks for this rank and listens to the others.
+    """A thread that speaks for this rank and listens to the others; raises a `UsageError` for a TRIPTYCH_WAIT below 1."""
 
-    `late` is the bound of a meeting in seconds, which a machine that is shared may need longer.
-    """
-
-    def __init__(self, store: Store, here: Place, late: float = LATE) -> None:
-        self.store, self.here, self.late = store, here, late
+    def __init__(self, store: Any, here: Place) -> None:
+        self.store, self.here, self.late = store, here, patience()
         self.meeting, self.aside, self.broken = 0, False, False
         self._over = threading.Event()
         now = time.monotonic()
@@ -133,6 +121,14 @@ class Watch:
             advice = "The last checkpoint is good: the same line again goes on, on as many processes as you like."
             print(f"\nerror: {sentence} {advice}", file=sys.stderr, flush=True)
         os._exit(RankError.code)
+
+
+def patience() -> float:
+    """The seconds that ranks wait for one that is late: TRIPTYCH_WAIT, for machines that are shared or uneven."""
+    word = os.environ.get("TRIPTYCH_WAIT", f"{LATE:.0f}")
+    if not word.isdigit() or not int(word):
+        raise UsageError(f"TRIPTYCH_WAIT is {word!r}: give whole seconds, 1 or more.")
+    return float(word)
 
 
 def _first_line(error: Exception) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
+from triptych import ranks
 from triptych.chance import Draw
 from triptych.core import Shape
 from triptych.errors import UsageError
@@ -110,7 +111,8 @@ class Vamp(Prior):
         return Posterior(q.mean[part], q.log_variance[part]).at(temperature * draw.normal(*shape).to(q.mean.dtype))
 
     def _posteriors(self, encode: Encode) -> Posterior:
-        return encode(self.images.tanh())
+        with ranks.on_each():
+            return encode(self.images.tanh())
 
 
 def chosen(draw: Draw, shares: Tensor) -> Tensor:
