@@ -118,7 +118,7 @@ class Adversarial(Objective):
         if self.path is not None:
             path = self.path(model, batch, seen // ranks.count(len(batch.images)) // self.critic_steps)
             losses, stats = losses + path, {"path": path.detach()}
-        return losses, {**stats, "fooled": (fake.detach() > ranks.whole(real).mean()).float().mean()}
+        return losses, {**stats, "fooled": (fake.detach() > ranks.whole(real).mean()).to(fake.dtype).mean()}
 
     def _logits(self, x: Tensor, batch: Batch) -> Tensor:
         logits: Tensor = self.critic(x, batch.given)  # (B, C, H, W) -> (B,)

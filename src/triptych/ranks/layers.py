@@ -58,7 +58,8 @@ class Dropping(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
             return x
-        return x * draw(lambda n: F.dropout(x.new_ones(n, *x.shape[1:]), self.p), len(x))
+        strides = torch.empty_like(x).stride()  # chance goes through memory in its order, channels last or not
+        return x * draw(lambda n: F.dropout(x.new_empty_strided((n, *x.shape[1:]), strides).fill_(1), self.p), len(x))
 
 
 KINDS: dict[type[nn.Module], type[nn.Module]] = {

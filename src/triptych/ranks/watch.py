@@ -35,7 +35,7 @@ class Word(NamedTuple):
 
 
 class Watch:
-    """A thread that speaks for this rank and listens to the others; raises a `UsageError` for a TRIPTYCH_WAIT below 1."""
+    """A thread that speaks for this rank and hears the others; raises a `UsageError` for a TRIPTYCH_WAIT below 1."""
 
     def __init__(self, store: Any, here: Place) -> None:
         self.store, self.here, self.late = store, here, patience()

@@ -105,7 +105,9 @@ class CodePrior(nn.Module):
     @staticmethod
     def _log_prob(logits: Tensor, tokens: Tensor) -> Tensor:
         """log p of tokens (B, T) under logits (B, T, K), (B, T) in nats."""
-        return -cross_entropy(logits.movedim(-1, 1).float(), tokens, reduction="none")
+        return -cross_entropy(
+            logits.movedim(-1, 1).to(torch.promote_types(logits.dtype, torch.float32)), tokens, reduction="none"
+        )
 
 
 def gumbel(uniform: Tensor) -> Tensor:
