@@ -1,4 +1,4 @@
-"""Several real processes train as one: the same images, the same noise, the same losses; and none is waited for long."""
+"""Several real processes train as one: the same images, noise and losses; and none is waited for long."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OTHERS = [
 
 def torchrun(world: int, *words: str, **how: Any) -> subprocess.Popen[str]:
     """So many processes on this machine; they wait long for each other, since machines that test are busy."""
-    line = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world), "--master-port", "0"]
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "TRIPTYCH_WAIT": "300", **how}
     return subprocess.Popen([*line, *words], stderr=subprocess.PIPE, text=True, env=env)
 
@@ -57,9 +57,7 @@ def on(world: int, tmp_path: Path, dtype: str, count: int, batch: int, wishes: l
 
 def furthest(one: steps.Numbers, other: steps.Numbers) -> float:
     """The largest relative difference of the losses of all turns."""
-    pairs = [
-        (a[key], b[key]) for a, b in zip(one[:-1], other[:-1], strict=True) for key in a if key.endswith("/loss")
-    ]
+    pairs = [(a[key], b[key]) for a, b in zip(one[:-1], other[:-1], strict=True) for key in a if key.endswith("/loss")]
     assert pairs
     return max(abs(a - b) / max(abs(a), abs(b), 1e-3) for a, b in pairs)
 
