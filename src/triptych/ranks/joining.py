@@ -1,7 +1,7 @@
 """How processes that torchrun started become a crew: PyTorch's own engine, gloo between CPUs and NCCL between GPUs.
 
 torch.distributed has no password and no encryption: whoever reaches its ports is believed. On one machine messages
-therefore stay on the loopback interface unless the user names another one.
+therefore stay on the loopback interface unless the user names another one. torchrun's own store listens on all.
 """
 
 from __future__ import annotations
