@@ -70,6 +70,7 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")  # torch's own, of its jvp
 @pytest.mark.parametrize("world", [2, 4])
 def test_every_model_is_the_same_on_any_number_of_processes(world: int, tmp_path: Path) -> None:
     wishes = [*TINY, *OTHERS]
