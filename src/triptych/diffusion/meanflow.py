@@ -7,6 +7,7 @@ be the mean of the velocity from r to t; p = t (T + 1) - 1 the place of a time i
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated
@@ -98,6 +99,7 @@ def change(model: Diffusion, x_t: Tensor, r: Tensor, t: Tensor, v: Tensor, given
     def u(x_t: Tensor, t: Tensor) -> Tensor:
         return mean_velocity(model, x_t, r, t, given)
 
-    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no forward derivative
+    with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():  # the fused kernels have no forward derivative
+        warnings.simplefilter("ignore", FutureWarning)  # PyTorch scripts its own derivatives
         slope: Tensor = torch.func.jvp(u, (x_t, t), (v, torch.ones_like(t)))[1]
     return slope
