@@ -4,7 +4,7 @@ check:  ## format, lint and types: under a minute
 	ruff format --check . && ruff check . && mypy
 
 test:  ## the suite of the README
-	pytest
+	pytest -n auto
 
 slow:  ## installs from a wheel, trains for minutes, measures
 	pytest -m slow
