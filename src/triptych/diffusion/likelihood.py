@@ -11,6 +11,10 @@ Notation: B images of d values; x clean image in [-1, 1], y = x + s n the noisy 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +28,7 @@ from triptych.pixels import HALF
 STEP = 1 / HALF  # the width of a uint8 value in units of x
 FLOOR = STEP / math.sqrt(12)  # the level whose noise has the variance of even noise in a bin
 LAST = 0.01  # the level of Ho et al.'s last step (2020, section 4: beta_1 = 1e-4)
+STEPS = 12  # of Runge-Kutta, 48 estimates: a thousandth of a bit for a value
 
 
 def log_density(denoise: Denoiser, y: Tensor, low: float, top: float, steps: int, probes: Tensor) -> Tensor:
@@ -53,7 +58,7 @@ def dequantised(x: Tensor, draw: Draw) -> Tensor:
     return x + STEP * (draw.uniform(*x.shape[1:]).to(x) - 0.5)
 
 
-def along_flow(denoise: Denoiser, x: Tensor, draw: Draw, top: float, steps: int, samples: int, exact: bool) -> Tensor:
+def along_flow(denoise: Denoiser, x: Tensor, draw: Draw, top: float, samples: int, steps: int, exact: bool) -> Tensor:
     """A lower bound on log P(x) (B,) on average over its draws: the log-density of dequantised images, over a bin.
 
     With `exact` traces the densities of the `samples` draws are averaged, and the bound is the tighter the more there
@@ -86,6 +91,25 @@ def variational(denoise: Denoiser, x: Tensor, draw: Draw, top: float, samples: i
     return decoded(denoise, x, draw) - cost - told(x, top)
 
 
+def ancestral(denoise: Denoiser, x: Tensor, draw: Draw, top: float, samples: int) -> Tensor:
+    """The same of ancestral sampling in `samples` steps, its noise of the small variance, one draw a step.
+
+    A step from level s to t costs (1 / t^2 - 1 / s^2) |x - D|^2 / 2 (Ho et al. 2020, arXiv:2006.11239, equations 5 and
+    8; Kingma et al. 2021, equation 13). Levels are even in ln s. A good denoiser's bound is tighter with every step.
+    """
+    cost = x.new_zeros(len(x), dtype=torch.float64)
+    for s, t in pairwise(levels(top, samples).tolist()):
+        y = x + s * draw.normal(*x.shape[1:]).to(x)
+        wrong = (denoise(y, y.new_full((len(y),), s)) - x).double().flatten(1)  # (B, d)
+        cost += (t**-2 - s**-2) / 2 * wrong.square().sum(1)
+    return decoded(denoise, x, draw) - cost - told(x, top)
+
+
+def levels(top: float, steps: int) -> Tensor:
+    """Levels (steps + 1,) from the top down to `LAST`, even in ln s, float64."""
+    return torch.linspace(math.log(top), math.log(LAST), steps + 1, dtype=torch.float64).exp()
+
+
 def decoded(denoise: Denoiser, x: Tensor, draw: Draw) -> Tensor:
     """log P(x | y) (B,) of y at `LAST`: the mass of each bin under a normal around D (Ho et al. 2020, equation 13).
 
@@ -112,3 +136,19 @@ def told(x: Tensor, top: float) -> Tensor:
     variance = 1 + top * top
     squares = x.double().square().flatten(1).sum(1)
     return (squares / variance + x[0].numel() * (math.log1p(top**-2) - 1 / variance)) / 2
+
+
+class Way(NamedTuple):
+    """A lower bound on log P(x), and how many draws it takes unless told otherwise."""
+
+    words: str
+    samples: int
+    bound: Callable[[Denoiser, Tensor, Draw, float, int], Tensor]  # denoiser, x, chance, top, samples -> (B,)
+
+
+WAYS = {
+    "variational": Way("the variational bound of infinitely many steps", 16, variational),
+    "ancestral": Way("the variational bound of ancestral sampling, a draw a step", 250, ancestral),
+    "flow": Way("the probability flow with random traces", 1, partial(along_flow, steps=STEPS, exact=False)),
+    "exact-flow": Way("the probability flow with exact traces", 1, partial(along_flow, steps=STEPS, exact=True)),
+}
