@@ -28,7 +28,7 @@ from triptych.pixels import HALF
 STEP = 1 / HALF  # the width of a uint8 value in units of x
 FLOOR = STEP / math.sqrt(12)  # the level whose noise has the variance of even noise in a bin
 LAST = 0.01  # the level of Ho et al.'s last step (2020, section 4: beta_1 = 1e-4)
-STEPS = 12  # of Runge-Kutta, 48 estimates: a thousandth of a bit for a value
+STEPS = 12  # of Runge-Kutta, 48 estimates: right to about a thousandth of a bit for a value
 
 
 def log_density(denoise: Denoiser, y: Tensor, low: float, top: float, steps: int, probes: Tensor) -> Tensor:
