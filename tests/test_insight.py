@@ -109,7 +109,7 @@ def test_what_a_score_is_stands_beside_it(
 def test_a_model_of_several_ways_says_which(
     train_tiny: Make, run: str, photographs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = train_tiny("edm", 3).run
+    model = train_tiny("edm", 3, "several", changes=("model.conditional=false",)).run
     words = ["score", model, photographs[0], "-o", str(tmp_path / "s.csv")]
     done = said(capsys, *words)
     assert (done["bound"], done["samples"]) == (True, 16)
