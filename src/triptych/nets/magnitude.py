@@ -33,9 +33,9 @@ class MagnitudeUNet(nn.Module):
     """Noisy images (B, C, H, W) and what stands for their noise levels (B,) to (B, C, H, W).
 
     Sizes, `attention` and what it is told of are those of `UNet`; heads of attention have `head` features, or all of
-    them for null. In training each forward pass that records gradients first sets the weights of each feature back to
-    a magnitude of 1, which changes no answer and keeps the learning rate's meaning. A gain behind the last layer
-    starts at zero, and so does the output.
+    them for null. Weights are `UnitRows`: the optimiser sets those of each feature back to a magnitude of 1 after each
+    step, which changes no answer and keeps the learning rate's meaning. A gain behind the last layer starts at zero,
+    and so does the output.
     """
 
     def __init__(
@@ -118,8 +118,7 @@ class UnitEmbedding(nn.Module):
         self.register_buffer("phases", 2 * math.pi * torch.rand(width))
 
     def forward(self, level: Tensor, given: Given) -> Heard:
-        waves = math.sqrt(2) * (level[:, None] * self.rates + self.phases).cos()  # (B, width), equation 75
-        e: Tensor = self.level(waves)  # (B, D)
+        e: Tensor = self.level(waves(level, self.rates, self.phases))  # (B, D)
         if self.label is not None and "labels" in given:
             labels, classes = given["labels"], self.label.weight.shape[1]
             one = F.one_hot(labels + 1, classes + 1)[:, 1:].to(e)  # (B, classes), zeros for -1
@@ -177,7 +176,8 @@ class Layer(nn.Module):
     """A convolution of `kernel` > 0, or a dense layer, whose weights to a feature have a norm of 1 whatever is learnt.
 
     Independent values of magnitude 1 are answered with values of magnitude 1 (equation 47), times `gain`. Gradients
-    are at right angles to the weights, so these only grow; while training they are set back (equation 66).
+    are at right angles to the weights. The paper sets weights back before each pass in training; here that is done
+    after each step, so that a pass changes nothing.
     """
 
     def __init__(self, inner: int, outer: int, kernel: int = 0) -> None:
@@ -196,6 +196,11 @@ class PixelNorm(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         return unit(h.movedim(1, -1)).movedim(-1, 1)
+
+
+def waves(level: Tensor, rates: Tensor, phases: Tensor) -> Tensor:
+    """Numbers (B,) as waves (B, width) of these rates, in radians a unit, and phases (equation 75)."""
+    return math.sqrt(2) * (level[:, None] * rates + phases).cos()
 
 
 def silu(x: Tensor) -> Tensor:
