@@ -96,6 +96,7 @@ MENU: dict[str, dict[str, str]] = {
     "net": {
         "unet": "triptych.nets.unet:UNet()",
         "dit": "triptych.nets.dit:PatchTransformer()",
+        "magnitude-unet": "triptych.nets.magnitude:MagnitudeUNet()",
         "residual-mlp": "triptych.nets.mlp:ResidualMlp()",
     },
     "reader": {

@@ -205,6 +205,11 @@ def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.devi
     model = schema.build("model", tree["model"], facts)
     if not store.checkpoints(folder):
         _start(model, tree["weights"])
+        if "text" in model.reads and not any(splits.train.texts):
+            screen.warn(
+                f"{tree['data']['where']} has no texts, and so {tree['name']} learns none: give each image one, in "
+                "metadata.jsonl or as NAME.txt beside NAME.png."
+            )
     model = model.to(device)
     chance.reseed(seed, "objective")
     objective = schema.build("objective", tree["objective"], told).to(device)

@@ -133,9 +133,12 @@ def _pair(value: Any, name: str) -> tuple[float, float]:
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, (list, tuple)) or len(parts) != 2:
         raise UsageError(f"{name} is {value!r}: give two numbers, the lower first, such as 0.2,5.")
-    low, high = (decimal(part, name, 0, math.inf) for part in parts)
-    if low > high:
-        raise UsageError(f"{name} is {value!r}: give the lower number first, such as 0.2,5.")
+    try:
+        low, high = (float(part) for part in parts)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not 0 <= low <= high:
+        raise UsageError(f"{name} is {value!r}: give two numbers of at least 0, the lower first, such as 0.2,5.")
     return low, high
 
 

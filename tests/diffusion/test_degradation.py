@@ -37,7 +37,9 @@ def test_squares_become_their_means() -> None:
 
 
 @pytest.mark.parametrize("shape", SIZES, ids=str)
-@pytest.mark.parametrize("degradation", [upscaling(2), upscaling(4), upscaling(7), greying()], ids=["2", "4", "7", "grey"])
+@pytest.mark.parametrize(
+    "degradation", [upscaling(2), upscaling(4), upscaling(7), greying()], ids=["2", "4", "7", "grey"]
+)
 def test_they_are_projections(shape: tuple[int, int, int], degradation: Degradation) -> None:
     x = images(2, *shape)
     left = degradation.of(x)

@@ -190,8 +190,13 @@ def test_labels_that_there_are_not(small: Diffusion, given: Given) -> None:
 def test_samplers_and_steps_that_there_are_not(small: Diffusion) -> None:
     with pytest.raises(UsageError, match="'ancestral'"):
         small.sample(Draw([0]), labels(0), sampler="ancestal")
-    with pytest.raises(UsageError, match="give 1 to 1000"):
-        small.sample(Draw([0]), labels(0), steps=1001)
+    for steps in (0, 1001):
+        with pytest.raises(UsageError, match="give 1 to 1000"):
+            small.sample(Draw([0]), labels(0), steps=steps)
+    with pytest.raises(UsageError, match="give 2 or more"):
+        small.sample(Draw([0]), labels(0), sampler="rk45", steps=1)
+    with pytest.raises(UsageError, match="cannot be fitted; give one of ddim"):
+        small.fitted(Draw([0]), labels(0), sampler="ancestral")
 
 
 def test_classes_are_taken_only_where_there_are_any() -> None:

@@ -24,7 +24,7 @@ from triptych.diffusion.guidance import guided, within
 from triptych.diffusion.paths import Path
 from triptych.diffusion.samplers import Denoiser
 from triptych.diffusion.scaling import Scaling
-from triptych.diffusion.walks import SAMPLERS, SCHEDULES, Watch, checked, known, watched
+from triptych.diffusion.walks import FITTED, SAMPLERS, SCHEDULES, Watch, checked, enough, known, watched
 from triptych.errors import UsageError
 from triptych.labels import classes_of
 from triptych.nets.reading import ByteReader
@@ -114,11 +114,12 @@ class Walker(Model, ABC):
         levels in `interval`; `autoguidance` that away from the estimates of a `weaker` model of the family. `watch`
         is shown each level and the estimates there. Raises a `UsageError` for what there is not.
         """
-        walk = SAMPLERS[known(sampler or self.sampler, SAMPLERS)]
+        name = known(sampler or self.sampler, SAMPLERS)
+        down = enough(name, self.levels(schedule, steps))
         denoise = self._steered(len(draw), given, guidance, interval, weaker, autoguidance)
         denoise = watched(denoise, watch) if watch else denoise
         z = draw.normal(*self.latent_shape).to(self.table.dtype)
-        return walk(denoise, z * self.spread(), self.levels(schedule, steps), draw)
+        return SAMPLERS[name](denoise, z * self.spread(), down, draw)
 
     @torch.no_grad()
     def vary(
@@ -135,9 +136,10 @@ class Walker(Model, ABC):
         """Images (B, C, H, W) noised to a share `strength` of the walk and walked down; 1 is `sample`, 0 are they."""
         if strength == 1:
             return self.sample(draw, given, sampler, steps, schedule, guidance)
-        walk = SAMPLERS[known(sampler or self.sampler, SAMPLERS)]
+        name = known(sampler or self.sampler, SAMPLERS)
+        down = enough(name, self.levels(schedule, steps))
         denoise = self._steered(len(x), given, guidance)
-        return editing.varied(walk, denoise, x, self.levels(schedule, steps), strength, draw)
+        return editing.varied(SAMPLERS[name], denoise, x, down, strength, draw)
 
     @torch.no_grad()
     def inpaint(
@@ -162,9 +164,13 @@ class Walker(Model, ABC):
         """Levels (steps + 1,) fitted to this model and a sampler that draws nothing, by images at these seeds.
 
         The goal is where `TEACHER` steps of Heun's method lead the same noise. Also how far images end from there,
-        root mean square over their values: with the fitted levels, and with the best plain schedule.
+        root mean square over their values: with the fitted levels, and with the best plain schedule. Raises a
+        `UsageError` for a sampler whose levels are not all there is to it.
         """
-        walk = SAMPLERS[known(sampler or self.sampler, SAMPLERS)]
+        name = known(sampler or self.sampler, SAMPLERS)
+        if name not in FITTED:
+            raise UsageError(f"The levels of {name} cannot be fitted; give one of {', '.join(FITTED)}.")
+        walk = SAMPLERS[name]
         denoise = self.denoiser(len(draw), given)
         y = draw.normal(*self.latent_shape).to(self.table.dtype) * self.spread()
 
@@ -181,7 +187,9 @@ class Walker(Model, ABC):
         """The falling levels (steps + 1,) of a schedule, float64, from the top of the table to 0."""
         if isinstance(schedule, Tensor):
             return checked(schedule, self.table)
-        return SCHEDULES[known(schedule or self.schedule, SCHEDULES)](self.table, steps or self.steps)
+        return SCHEDULES[known(schedule or self.schedule, SCHEDULES)](
+            self.table, self.steps if steps is None else steps
+        )
 
     def spread(self) -> float:
         """What the highest level multiplies N(0, I) by to give y."""
@@ -218,8 +226,10 @@ class Walker(Model, ABC):
                 raise UsageError("autoguidance: give a weaker model of the same family and size, such as an early at/.")
             heard = {name: value for name, value in given.items() if name in weaker.reads}
             away.append((weaker.denoiser(images, heard), autoguidance))
+        if interval and not away:
+            raise UsageError("interval: nothing is guided; give guidance, or a weaker model, too.")
         steered = guided(denoise, *away)
-        return within(steered, denoise, *interval) if away and interval else steered
+        return within(steered, denoise, *interval) if interval else steered
 
 
 def _unknown(given: Given) -> Given:
