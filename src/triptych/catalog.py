@@ -22,7 +22,7 @@ MENU: dict[str, dict[str, str]] = {
         "stylegan2": "triptych.gan.stylegan2:stylegan2()",
         "r3gan": "triptych.gan.r3gan:r3gan()",
         "diffusion": "triptych.diffusion.model:Diffusion()",
-        "one-step": "triptych.diffusion.onestep:OneStep()",
+        "leap": "triptych.diffusion.leap:Leap()",
         "latent": "triptych.together.latent:Latent()",
     },
     "objective": {

@@ -137,10 +137,11 @@ def with_models_of(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _made_as(here: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """The node of a trained model, with what sampling may be asked for as it is in the node of its kind here."""
-    if not isinstance(here, dict) or here["kind"] != found["kind"]:
+    """The node of a trained model; where that here takes the same values, of its kind and with its ways of sampling."""
+    if not isinstance(here, dict) or not schema.akin(here["kind"], found["kind"]):
         return found
-    return {**found, **{name: here[name] for name in schema.ways(found["kind"]) if name in here}}
+    ways = {name: here[name] for name in schema.ways(here["kind"]) if name in here}
+    return {**found, "kind": here["kind"], **ways}
 
 
 def _part(node: Any, place: str) -> Any:

@@ -103,6 +103,12 @@ def ways(kind: str) -> list[str]:
     return [name for name in entry.schema.model_fields if name in asked]
 
 
+def akin(one: str, other: str) -> bool:
+    """Whether two kinds of model take the same values, so that what one is made of makes the other."""
+    fields = (set(_entry("model", kind, "model").schema.model_fields) for kind in (one, other))
+    return next(fields) - {"kind"} == next(fields) - {"kind"}
+
+
 def _build_later(role: str, node: Mapping[str, Any], facts: Facts) -> Callable[..., Any]:
     """A function that builds the object when it is told what differs from the facts of the data."""
     return lambda **others: build(role, node, {**facts, **others})

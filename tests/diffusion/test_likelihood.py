@@ -118,10 +118,10 @@ def test_a_value_s_probability_is_an_integral_over_its_bin() -> None:
     x = uint8(60, 90, 127, 150, 190)
     strips = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000 - 0.5
     truth = mixed(x.view(-1, 1) + STEP * strips, FLOOR).exp().mean(1).log() + math.log(STEP)
-    many = along_flow(mixture, x, Draw(range(5)), 1e4, samples=100, steps=12, exact=True)
+    many = along_flow(mixture, x, Draw(range(5)), 1e4, samples=100, steps=40, exact=True)
     torch.testing.assert_close(many, truth, rtol=0, atol=0.05)
     each = x.repeat_interleave(100, 0)
-    one = along_flow(mixture, each, Draw(range(500)), 1e4, samples=1, steps=12, exact=True).view(5, 100)
+    one = along_flow(mixture, each, Draw(range(500)), 1e4, samples=1, steps=40, exact=True).view(5, 100)
     assert (one.mean(1) < truth + 5 * one.std(1) / math.sqrt(100)).all()
 
 

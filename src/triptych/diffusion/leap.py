@@ -13,7 +13,7 @@ from triptych.diffusion.walker import NO_CHANCE, Walker
 from triptych.diffusion.walks import SAMPLERS
 
 
-class OneStep(Walker):
+class Leap(Walker):
     """A walker whose latents are led to images in one step of its sampler."""
 
     def decode(self, z: Tensor, given: Given = NOTHING) -> Tensor:
