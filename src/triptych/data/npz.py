@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from triptych.data.arrays import MOST_IN_MEMORY, ArraySource, Labels
-from triptych.data.layout import shown
 from triptych.errors import DataError
+from triptych.words import shown
 
 _KEYS = ("images", "x", "arr_0")
 MOST_CLASSES = 10_000

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from triptych.core import Shape
 from triptych.data.arrays import ArraySource, Labels, digest, fingerprint
 from triptych.data.decode import Pixels
-from triptych.data.layout import shown
 from triptych.errors import DataError
+from triptych.words import shown
 
 FORMAT, PLAIN, WITH_TEXTS = "triptych-pack", 1, 2  # and the versions without texts and with them
 MANIFEST = "pack.json"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from triptych.data.decode import MOST_BYTES, Refused
 from triptych.data.folder import Entry, Skipped, is_hidden, parted
-from triptych.data.layout import shown
 from triptych.errors import DataError
+from triptych.words import shown
 
 MOST_MEMBERS = 2_000_000
 MOST_RATIO = 100  # of a file's size to its size in the archive
