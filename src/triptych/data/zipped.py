@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import stat
+import weakref
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,6 +24,21 @@ _ELSEWHERE = re.compile(r"\\|\0|^[A-Za-z]:")  # backslashes, drives, and names t
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
+class Archive(io.BufferedReader):
+    """A zip file whose list of members, which is read in one piece, is weighed before it is made into objects."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MOST_BYTES + 1:
+            raise ValueError(f"it asks for {size:,} bytes at once")
+        data = super().read(size)
+        if len(data) > _SMALL and data.count(zipfile.stringCentralDir) > MOST_MEMBERS:  # type: ignore[attr-defined]
+            raise ValueError(f"it lists more than {MOST_MEMBERS:,} files: unpack it yourself")
+        return data
+
+
 class Zip:
     """The regular files of a zip archive, as `triptych.data.folder.Files`."""
 
@@ -31,8 +48,10 @@ class Zip:
         self.folders: list[str] = []
         self.skipped: Skipped = []
         try:
-            self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            file = Archive(path)
+            weakref.finalize(self, file.close)
+            self._zip = zipfile.ZipFile(file)
+        except Exception as error:  # a list that lies makes the reader raise anything
             raise DataError(f"{shown(str(path))} is not a zip archive that can be read ({error}).") from error
         members = self._zip.infolist()
         if len(members) > MOST_MEMBERS:
