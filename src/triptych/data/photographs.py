@@ -49,9 +49,8 @@ def _replies(paths: Sequence[str | Path], task: Task) -> list[Reply]:
     """What becomes of each file, all of it used."""
     found: list[Reply] = []
     with Workers(1) as workers:
-        for path, (reply,) in zip(
-            paths, workers.map(task, [[partial(_read, Path(path))] for path in paths]), strict=True
-        ):
+        answers = workers.map(task, [[partial(_read, Path(path))] for path in paths])
+        for path, (reply,) in zip(paths, answers, strict=True):
             if reply.refused:
                 raise DataError(f"{path} is not used: {reply.refused}; give another image.")
             found.append(reply)
