@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from hostile.images import REFUSED, USED
 from hostile.measured import bearable, measured, refused
-
 from triptych.data.decode import decode, measure
 
 
