@@ -19,11 +19,18 @@ for _flag in ("O_NONBLOCK", "O_BINARY"):  # not every system has each
     _FLAGS |= getattr(os, _flag, 0)
 
 
+def regular(path: Path) -> int:
+    """A regular file, opened for reading: its descriptor."""
+    descriptor = os.open(path, _FLAGS)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("it is no regular file")
+    return descriptor
+
+
 def bytes_of(path: Path, most: int) -> bytes:
     """All of a regular file of at most so many bytes."""
-    with open(os.open(path, _FLAGS), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError("it is no regular file")
+    with open(regular(path), "rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise ValueError(f"it has more than the {most:,} bytes that are read")

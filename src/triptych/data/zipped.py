@@ -13,6 +13,7 @@ from pathlib import Path
 from triptych.data.decode import MOST_BYTES, Refused
 from triptych.data.folder import Entry, Skipped, is_hidden, parted
 from triptych.errors import DataError
+from triptych.intake import regular
 from triptych.words import shown
 
 MOST_MEMBERS = 2_000_000
@@ -28,7 +29,7 @@ class Archive(io.BufferedReader):
     """A zip file whose list of members, which is read in one piece, is weighed before it is made into objects."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(path))
+        super().__init__(io.FileIO(regular(path)))
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MOST_BYTES + 1:

@@ -1,0 +1,1 @@
+"""Bytes that nobody meant, for every parser: `python -m tests.fuzz NAME --seconds 60`."""
