@@ -19,4 +19,4 @@ bench:  ## this machine's figures of RESULTS.md, about a quarter of an hour
 	python -m bench.pack && python -m bench.unet_step && python -m bench.start
 
 fuzz:  ## bytes that nobody meant, a minute for each parser
-	PYTHONPATH=src:.:tests:tests/data python -m tests.fuzz all --seconds 60
+	PYTHONPATH=src:.:tests:tests/data python -m fuzz all --seconds 60

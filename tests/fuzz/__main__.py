@@ -71,7 +71,7 @@ def hunt(name: str, seconds: float, seed: int = 0, most: int = sys.maxsize) -> t
 
 def main() -> int:
     """Hunt in one parser, or in all; the exit code is 1 where something was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("name", choices=[*TARGETS, "all"])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)

@@ -155,7 +155,7 @@ SKIPPED: dict[str, tuple[str, Make, str]] = {
     "deep up": ("leads out by and by", members("a/../../up.png"), "leads out"),
     "root": ("begins at the root", members("/etc/x.png"), "leads out"),
     "drive": ("names a drive", members("C:/x.png"), "leads out"),
-    "backslash": ("leads out in the way of Windows", members("..\\up.png"), "leads out"),
+    "backslash": ("leads out in the way of Windows", members("a\\..\\up.png"), "leads out"),
     "network": ("names another machine", members("\\\\host\\share\\x.png"), "leads out"),
     "link": ("a symbolic link", members("link.png", data=b"/etc/passwd", mode=stat.S_IFLNK | 0o777), "symbolic link"),
     "device": ("a device", members("tty.png", mode=stat.S_IFCHR | 0o666), "device"),
