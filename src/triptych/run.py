@@ -264,7 +264,7 @@ def _resume(run: Run) -> None:
     if checkpoint:
         shown, held, counters = store.read_state(checkpoint)
         run.cast.restore(shown, held)
-        run.state = State(**counters)
+        run.state = State.of(counters)
         run.screen.say(f"Resuming {run.folder} after {run.state.seen:,} images.")
 
 
