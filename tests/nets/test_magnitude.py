@@ -208,7 +208,7 @@ def test_it_learns_four_images_by_heart() -> None:
         loss = (net((x + noise) / math.sqrt(2), torch.full((8,), 500.0)) - noise).square().mean()
         loss.backward()
         optimiser.step(step)
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert 0.9 < losses[0] < 1.1
     assert sum(losses[-10:]) / 10 < 0.1
     for weight in net.parameters():
