@@ -169,9 +169,12 @@ TARGETS: dict[str, Callable[[], Target]] = {
         b"model: {kind: dcgan, width: 8}\nbatch: 64\n", b"optimisers:\n  critic: {kind: adam, betas: [0.5, 0.9]}\n",
         b"objective: {penalty: {kind: r1, gamma: .nan}}\n", b"ema: null\nstop: {watch: a/b, patience: 0x10}\n",
     )),
-    "change": lambda: Target(one_change, (b"model.width=8", b"objective.penalty=null", b"batch=1_0", b"a.b=[1, {c: d}]")),
-    "schedule": lambda: Target(lambda data: sampling.chosen(schedule=str(at("x.txt", data))), (b"80\n1.5\n0.002\n", b"1e3 inf")),
-    "prompts": lambda: Target(lambda data: sampling.prompted(f"@{at('p.txt', data)}", 2), (b"a cat\na dog\n", "é\n".encode())),
+    "change": lambda: Target(one_change, (
+        b"model.width=8", b"objective.penalty=null", b"batch=1_0", b"a.b=[1, {c: d}]")),
+    "schedule": lambda: Target(lambda data: sampling.chosen(schedule=str(at("x.txt", data))), (
+        b"80\n1.5\n0.002\n", b"1e3 inf")),
+    "prompts": lambda: Target(lambda data: sampling.prompted(f"@{at('p.txt', data)}", 2), (
+        b"a cat\na dog\n", "é\n".encode())),
     "labels": lambda: Target(lambda data: sampling.named(words(data), ("cat", "dog"), 2), (b"cat,1", b"0, dog")),
     "flags": lambda: Target(flags_of_sampling, (b"0.2,5", b"1.5", b"karras", b"mean")),
     "command": lambda: Target(command_line, (b"--steps\x005\0--seed\x001-3", b"-n\x004\0--labels\0cat", b"--text\0a")),
@@ -179,7 +182,8 @@ TARGETS: dict[str, Callable[[], Target]] = {
         b'{"file_name": "a.png", "text": "a cat"}\n{"file_name": "b/../b/c.png", "text": "\\ud83d\\ude00"}\n',)),
     "csv": lambda: Target(lambda data: captions(Texts("metadata.csv", data), ["a.png", "b/c.png"]), (
         b'file_name,text\na.png,"a ""cat"""\r\nb/c.png,x\n',)),
-    "txt": lambda: Target(lambda data: captions(Texts("a.txt", data), ["a.png", "b/c.png"]), ("a  café\u0301\n".encode(),)),
+    "txt": lambda: Target(lambda data: captions(Texts("a.txt", data), ["a.png", "b/c.png"]), (
+        "a  café\u0301\n".encode(),)),
     "manifest": lambda: Target(manifest, (json.dumps(MANIFEST).encode(),)),
     "state": lambda: Target(lambda data: State.of(json_state(data)), (json.dumps(STATE).encode(),)),
     "pack": lambda: Target(pack_head, (pack_of(),)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,19 +20,26 @@ few = settings(max_examples=25, derandomize=True, deadline=None, database=None,
                suppress_health_check=list(HealthCheck))  # fmt: skip
 texts = st.text(max_size=200)
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
-trees = st.recursive(leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4), max_leaves=12)  # fmt: skip
+trees = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+encoded = texts.map(lambda text: text.encode(errors="surrogatepass")) | trees.map(
+    lambda tree: json.dumps(tree).encode()
+)
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_its_corpus_is_read_and_what_is_near_it_is_no_fault(name: str) -> None:
     target = TARGETS[name]()
     target.parse(target.corpus[0]) if name not in ("command", "manifest") else None
-    assert hunt(name, 2.0, seed=7, most=40) == (40, {}) or hunt(name, 20.0, seed=7, most=40) == (40, {})
+    assert hunt(name, 60.0, seed=7, most=40) == (40, {})
 
 
 @pytest.mark.parametrize("name", TARGETS)
 @few
-@given(data=st.binary(max_size=300) | texts.map(lambda text: text.encode(errors="surrogatepass")) | trees.map(lambda tree: json.dumps(tree).encode()))  # fmt: skip
+@given(data=st.binary(max_size=300) | encoded)
 def test_anything_at_all(name: str, data: bytes) -> None:
     assert fault(TARGETS[name](), data) == ""
 
@@ -41,7 +49,13 @@ def test_faults_are_seen() -> None:
         raise KeyError(data)
 
     assert "KeyError" in fault(Target(bad, (b"",)), b"x")
-    assert fault(Target(lambda data: sum(range(10**8)), (b"",)), b"").endswith(" s")
+
+    def slow(data: bytes) -> None:
+        end = time.process_time() + 1.05
+        while time.process_time() < end:
+            pass
+
+    assert fault(Target(slow, (b"",)), b"").endswith(" s")
 
 
 @few
@@ -82,16 +96,16 @@ def test_lists_of_numbers_come_back(numbers: list[int]) -> None:
 )
 def test_amounts_of_any_type(value: object) -> None:
     for reader in (quantities.count, quantities.seconds, quantities.operations, quantities.size, quantities.share):
+        said = ""
         try:
             reader(value, "x")  # type: ignore[operator]
         except ALLOWED as error:
-            assert len(str(error)) < 400
+            said = str(error)
+        assert len(said) < 400
 
 
 @few
-@given(tree=st.dictionaries(st.text(max_size=10), st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=8)))  # fmt: skip
+@given(tree=st.dictionaries(st.text(max_size=10), trees, max_size=4).filter(lambda tree: "nan" not in repr(tree)))
 def test_recipes_survive_their_text(tree: dict[str, object]) -> None:
     assert recipe._parse(recipe.write(tree), "x") == tree
 

@@ -50,7 +50,8 @@ def test_nothing_runs_code_from_files(path: Path) -> None:
     "import pickle", "from joblib import load", "import marshal as m", "torch.load(path)", "eval(text)", "exec(text)",
     "compile(text, '', 'exec')", "os.system(line)", "subprocess.run(line, shell=True)", "yaml.load(text, Loader)",
     "np.load(path, allow_pickle=True)", "AutoModel.from_pretrained(x, trust_remote_code=True)",
-    "archive.extractall(to)", "shutil.unpack_archive(path)", "safely = {'trust_remote_code': True}", "zip_.extract(name)",
+    "archive.extractall(to)", "shutil.unpack_archive(path)", "safely = {'trust_remote_code': True}",
+    "zip_.extract(name)",
 ])  # fmt: skip
 def test_each_fault_is_seen(line: str) -> None:
     assert faults(line)

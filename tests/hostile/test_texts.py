@@ -139,7 +139,8 @@ def claimed(folder: Path) -> None:
 
 PACKS: dict[str, Callable[[Path], object]] = {
     "more": edited("count", 2**40), "none": edited("count", 0), "fewer": edited("count", -2),
-    "text": edited("count", "two"), "shape": edited("image_shape", [1, 4]), "negative": edited("image_shape", [1, -2, -2]),
+    "text": edited("count", "two"), "shape": edited("image_shape", [1, 4]),
+    "negative": edited("image_shape", [1, -2, -2]),
     "classes": edited("class_names", [5]), "files": edited("files", {"../../etc/passwd": {"bytes": 1}}),
     "sizes": edited("sizes", [3]), "refused": edited("refused", "x"), "claim": claimed,
     "cut": lambda folder: os.truncate(folder / "images.npy", 100),
