@@ -208,8 +208,8 @@ def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.devi
         _start(model, tree["weights"])
         if "text" in model.reads and not any(splits.train.texts):
             screen.warn(
-                f"{tree['data']['where']} has no texts, and so {tree['name']} learns none: give each image one, in "
-                "metadata.jsonl or as NAME.txt beside NAME.png."
+                f"The images have no texts, and so {tree['name']} learns none: give each image one, in metadata.jsonl "
+                "or as NAME.txt beside NAME.png."
             )
     model = model.to(device)
     chance.reseed(seed, "objective")
