@@ -22,7 +22,7 @@ def schedule(
     run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
     *,
     steps: Annotated[int | str, Flag("steps of the sampler", metavar="N")] = 8,
-    sampler: Annotated[str, Flag("ddim, heun, dpm++2m, unipc, ipndm", metavar="NAME")] = "ipndm",
+    sampler: Annotated[str, Flag("ddim, heun, dpm++2m, unipc, ipndm", metavar="NAME")] = "unipc",
     images: Annotated[int | str, Flag("images that it is fitted on", metavar="N")] = 256,
     seed: Annotated[int | str, Flag("the first of their seeds", metavar="N")] = 1_000_000,
     out: Annotated[
