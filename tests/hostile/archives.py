@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 import stat
 import struct
 import warnings
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hostile.images import PIXEL
+from special_files import put_into
 
 Make = Callable[[Path], Path]
 
@@ -104,14 +104,8 @@ def linked(folder: Path) -> Path:
     root = folder / "root"
     (root / "x.png").mkdir(parents=True)
     (root / "good.png").write_bytes(PIXEL)
-    (root / "circle").symlink_to(root)
     (root / "self.png").symlink_to(root / "self.png")
-    (root / "out.png").symlink_to("/etc/passwd")
-    os.mkfifo(root / "pipe.png")
-    with socket.socket(socket.AF_UNIX) as unix:
-        here = os.open(root, os.O_RDONLY)
-        unix.bind(f"/proc/self/fd/{here}/s.png")
-        os.close(here)
+    put_into(root)
     return root
 
 

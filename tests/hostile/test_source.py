@@ -14,7 +14,8 @@ MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "she
            "torchvision", "telnetlib", "xmlrpc"}  # fmt: skip
 CALLS = {"eval", "exec", "compile", "__import__", "torch.load", "torch.save", "os.system", "os.popen", "yaml.load",
          "yaml.unsafe_load", "yaml.full_load", "yaml.load_all", "torch.hub.load", "runpy.run_path",
-         "subprocess.getoutput"}  # fmt: skip
+         "subprocess.getoutput", "torch.export.load"}  # fmt: skip
+SAID = {"extractors/foreign.py": ["torch.export.load"]}  # of a file that its user named as code; docs/safety.md
 METHODS = {"extractall", "extract", "unpack_archive", "read_pickle", "to_pickle", "load_module"}
 FLAGS = {"allow_pickle": "False", "shell": "False", "trust_remote_code": "False", "weights_only": "True"}
 
@@ -43,7 +44,7 @@ def faults(text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_runs_code_from_files(path: Path) -> None:
-    assert not faults(path.read_text(encoding="utf-8"))
+    assert faults(path.read_text(encoding="utf-8")) == SAID.get(path.relative_to(ROOT).as_posix(), [])
 
 
 @pytest.mark.parametrize("line", [
@@ -51,7 +52,7 @@ def test_nothing_runs_code_from_files(path: Path) -> None:
     "compile(text, '', 'exec')", "os.system(line)", "subprocess.run(line, shell=True)", "yaml.load(text, Loader)",
     "np.load(path, allow_pickle=True)", "AutoModel.from_pretrained(x, trust_remote_code=True)",
     "archive.extractall(to)", "shutil.unpack_archive(path)", "safely = {'trust_remote_code': True}",
-    "zip_.extract(name)",
+    "zip_.extract(name)", "torch.export.load(path)",
 ])  # fmt: skip
 def test_each_fault_is_seen(line: str) -> None:
     assert faults(line)

@@ -22,7 +22,7 @@ from triptych.core import NOTHING, Degradation, Given, Model, Shape
 from triptych.diffusion import editing, paths, samplers, schedules
 from triptych.diffusion.guidance import guided, within
 from triptych.diffusion.paths import Path
-from triptych.diffusion.samplers import Denoiser
+from triptych.diffusion.samplers import Denoiser, Sampler
 from triptych.diffusion.scaling import Scaling
 from triptych.diffusion.walks import FITTED, SAMPLERS, SCHEDULES, Watch, checked, enough, known, watched
 from triptych.errors import UsageError
@@ -114,12 +114,11 @@ class Walker(Model, ABC):
         levels in `interval`; `autoguidance` that away from the estimates of a `weaker` model of the family. `watch`
         is shown each level and the estimates there. Raises a `UsageError` for what there is not.
         """
-        name = known(sampler or self.sampler, SAMPLERS)
-        down = enough(name, self.levels(schedule, steps))
+        walk, down = self._way(sampler, schedule, steps)
         denoise = self._steered(len(draw), given, guidance, interval, weaker, autoguidance)
         denoise = watched(denoise, watch) if watch else denoise
         z = draw.normal(*self.latent_shape).to(self.table.dtype)
-        return SAMPLERS[name](denoise, z * self.spread(), down, draw)
+        return walk(denoise, z * self.spread(), down, draw)
 
     @torch.no_grad()
     def vary(
@@ -136,10 +135,9 @@ class Walker(Model, ABC):
         """Images (B, C, H, W) noised to a share `strength` of the walk and walked down; 1 is `sample`, 0 are they."""
         if strength == 1:
             return self.sample(draw, given, sampler, steps, schedule, guidance)
-        name = known(sampler or self.sampler, SAMPLERS)
-        down = enough(name, self.levels(schedule, steps))
+        walk, down = self._way(sampler, schedule, steps)
         denoise = self._steered(len(x), given, guidance)
-        return editing.varied(SAMPLERS[name], denoise, x, down, strength, draw)
+        return editing.varied(walk, denoise, x, down, strength, draw)
 
     @torch.no_grad()
     def inpaint(
@@ -190,6 +188,11 @@ class Walker(Model, ABC):
         return SCHEDULES[known(schedule or self.schedule, SCHEDULES)](
             self.table, self.steps if steps is None else steps
         )
+
+    def _way(self, sampler: str | None, schedule: str | Tensor | None, steps: int | None) -> tuple[Sampler, Tensor]:
+        """What walks, and down which levels; a `UsageError` where these are too few for it."""
+        name = known(sampler or self.sampler, SAMPLERS)
+        return SAMPLERS[name], enough(name, self.levels(schedule, steps))
 
     def spread(self) -> float:
         """What the highest level multiplies N(0, I) by to give y."""

@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
-from triptych.errors import UsageError
 from triptych.magnitudes import UnitRows, unit
 from triptych.nets.known import Heard, Telling, beside, heads_of, look, split
-from triptych.nets.unet import attends, ladder
+from triptych.nets.unet import attends, check_sizes, ladder
 
 SILU = 0.596  # magnitude of the SiLU of standard normal values
 SHARE = 0.3  # of a sum that is what a block adds (table 5 of the paper: residual and attention balance)
@@ -52,11 +51,7 @@ class MagnitudeUNet(nn.Module):
         shown: int = 0,
     ) -> None:
         super().__init__()
-        if min(width, blocks, *multipliers, len(multipliers)) < 1 or not 0 <= dropout < 1:
-            raise UsageError(
-                f"No U-Net has width {width}, multipliers {multipliers}, blocks {blocks}, dropout {dropout}: "
-                "give a width, multipliers and blocks of at least 1, dropout in [0, 1)."
-            )
+        check_sizes(width, multipliers, blocks, dropout)
         self.shown = shown
         sides = ladder(image_shape[1:], len(multipliers))
         widths = [width * multiplier for multiplier in multipliers[: len(sides)]]
