@@ -56,12 +56,8 @@ class Normal(Levels):
         self.mean, self.deviation = mean, deviation
 
     def draw(self, count: int, table: Tensor) -> Drawn:
-        s = (
-            (self.mean + self.deviation * ranks.draw(lambda n: torch.randn(n, device=table.device), count))
-            .exp()
-            .to(table)
-        )
-        s = s.clamp(table[0], table[-1])
+        n = ranks.draw(lambda n: torch.randn(n, device=table.device), count)
+        s = (self.mean + self.deviation * n).exp().to(table).clamp(table[0], table[-1])
         return Drawn(s, torch.ones_like(s))
 
 
@@ -94,9 +90,8 @@ class Importance(Levels):
     def draw(self, count: int, table: Tensor) -> Drawn:
         shares = self.shares()
         bins = ranks.draw(lambda n: torch.multinomial(shares, n, replacement=True), count)
-        within = (bins + ranks.draw(lambda n: torch.rand(n, device=bins.device), count)) / len(
-            shares
-        )  # even in the bin, in [0, 1)
+        inside = ranks.draw(lambda n: torch.rand(n, device=bins.device), count)
+        within = (bins + inside) / len(shares)  # even in the bin, in [0, 1)
         s = table[(within * len(table)).long()]
         return Drawn(s, 1 / (len(shares) * shares[bins]))
 

@@ -74,7 +74,7 @@ class MeanFlow(Objective):
         losses = wrong / (wrong.detach() + LEAST).pow(self.adaptive)
         return losses, {"wrong": wrong.detach().mean()}
 
-    def _slope(self, model: Diffusion, x_t: Tensor, r: Tensor, t: Tensor, v: Tensor, given: Given) -> Tensor:
+    def _slope(self, model: Walker, x_t: Tensor, r: Tensor, t: Tensor, v: Tensor, given: Given) -> Tensor:
         """du/dt of the images apart, which are the first of a batch, and 0 of the others, for which t - r is 0."""
         slope, far = torch.zeros_like(ranks.whole(v)), int(self.apart * ranks.count(len(v)))
         if far:
