@@ -66,13 +66,14 @@ class Chores:
         self._shown = state.seconds
 
     def save(self, state: State) -> None:
-        """A checkpoint; weights that are not finite are never written."""
-        if not self.run.cast.finite():
+        """A checkpoint; numbers that are not finite, of weights or optimisers, are never written."""
+        if wrong := self.run.cast.not_finite():
             raise NumericsError(
-                f"A weight is no longer a finite number after {state.seen} images; the last checkpoint is good. "
+                f"{wrong} is no longer finite after {state.seen} images; the last checkpoint is good. "
                 "Lower the learning rate or clip the gradients (--set optimisers.NAME.clip=1)."
             )
         self.logbook.park(state)
+        self.logbook.flush()
         tensors = {"model": self.run.cast.shown.state_dict(), "state": self.run.cast.tensors()}
         self.checkpoint = store.save(self.run.folder, state.seen, self.run.tree, tensors, state.as_dict())
         self._saved = state.seconds

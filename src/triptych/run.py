@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from triptych import chance, devices, recipe, schema, store
+from triptych import chance, devices, durable, recipe, schema, store
 from triptych.core import Model, Turn
 from triptych.data import NAMED, Splits, Stream, open_data
 from triptych.errors import ResourceError, UsageError, nearest
@@ -171,9 +171,9 @@ def claim(folder: Path, tree: dict[str, Any]) -> None:
                 f"{folder} holds another run; it differs in {'; '.join(lines)}. Give another --out, or the same recipe."
             )
         return
-    if folder.is_dir() and any(entry.name != ".lock" for entry in folder.iterdir()):
+    if folder.is_dir() and any(entry.name not in (".lock", durable.aside(path).name) for entry in folder.iterdir()):
         raise UsageError(f"{folder} is not empty and holds no run; give another --out.")
-    path.write_text(recipe.write(tree), encoding="utf-8")
+    durable.write(path, recipe.write(tree))
 
 
 def _identity(tree: dict[str, Any]) -> dict[str, Any]:
@@ -266,7 +266,7 @@ def _resume(run: Run) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; the lock goes with the process, however it ends."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(folder)
         lock = FileLock(folder / ".lock")
         lock.acquire(timeout=0)
     except Timeout as error:

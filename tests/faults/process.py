@@ -116,5 +116,3 @@ def import_all(words: Sequence[str], scratch: Path) -> None:
             importlib.import_module(name)
         except (ImportError, ValueError, AttributeError):
             continue
-
-

@@ -72,9 +72,15 @@ class Cast(NamedTuple):
             groups = optimiser.torch.state_dict()["param_groups"]
             optimiser.torch.load_state_dict({"state": moments, "param_groups": groups})
 
-    def finite(self) -> bool:
-        """Whether every weight of the shown model is a finite number."""
-        return all(bool(torch.isfinite(t).all()) for t in self.shown.state_dict().values() if t.is_floating_point())
+    def not_finite(self) -> str | None:
+        """The name of a tensor that holds a number which is not finite, of anybody's; None where all is well."""
+        return not_finite({f"shown/{name}": t for name, t in self.shown.state_dict().items()} | self.tensors())
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The first name whose tensor holds a NaN or an infinity."""
+    moving = ((name, t) for name, t in tensors.items() if t.is_floating_point())
+    return next((name for name, t in moving if not bool(torch.isfinite(t).all())), None)
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
