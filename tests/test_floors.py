@@ -19,7 +19,7 @@ FLOORS = {
     room: floor
     for floor, rooms in enumerate(
         (
-            "errors durable chance ramps pixels catalog quantities flags screen devices words machine",
+            "errors durable lock chance ramps pixels catalog quantities flags screen devices words machine",
             "core",
             "nets metrics extractors labels",
             "data gan vae diffusion",

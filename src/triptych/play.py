@@ -22,7 +22,7 @@ from triptych.screen import Line
 from triptych.training.holdout import Holdout, tired
 from triptych.training.interrupt import Stopped, Wish, listening
 from triptych.training.logbook import Logbook
-from triptych.training.loop import train
+from triptych.training.loop import Chore, train
 from triptych.training.state import State
 
 SHOWN = 64  # images of a grid, at seeds 0 to 63
@@ -47,12 +47,14 @@ class Chores:
         self._show_every, self._save_every = show_every, save_every
         self._shown = self._saved = run.state.seconds
         self._drawn = 0.0
+        self.wish = Wish()
         self._real = run.splits.validation.read(range(min(SHOWN, len(run.splits.validation)))).images
         self._rate = (time.perf_counter(), run.state.seen, 0.0)
 
     def __call__(self, state: State) -> None:
         if state.seconds - self._shown >= self._show_every:
-            self.show(state)
+            with self.wish.dispensable():
+                self.show(state)
         if state.seconds - self._saved >= self._save_every:
             self.save(state)
 
@@ -130,6 +132,7 @@ def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any
     scorer = None if habits.scores == 0 else _scorer(run, logbook, budget, habits.scores)
     total = budget.seconds or float(budget.images or 0)
     with listening() as wish, run.screen.progress(run.name, total) as line:
+        chores.wish = wish
         train(
             run.cast,
             run.turns,
@@ -137,17 +140,28 @@ def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any
             state,
             lambda state: budget.spent(state) or wish.number is not None or tired(state, stop["patience"]),
             [Holdout(run.cast, run.turns, run.splits.validation, run.device, logbook.note, stop["watch"]), logbook,
-             *([scorer] if scorer else []), chores.report_to(line, budget, scorer), chores],
+             *([_dispensable(scorer, wish)] if scorer else []), chores.report_to(line, budget, scorer), chores],
             logbook.note,
             lambda: devices.autocast(run.device),
         )  # fmt: skip
         chores.save(state)
         if wish.number is None:  # nobody waits for a picture
-            chores.show(state)
+            with wish.dispensable():
+                chores.show(state)
     _stop_if_asked(run, wish)
     if tired(state, stop["patience"]):
         run.screen.say(f"Stopped early: {_tired(run)}")
     return chores
+
+
+def _dispensable(chore: Chore, wish: Wish) -> Chore:
+    """A chore that is given up when somebody asks to stop."""
+
+    def given_up_in_time(state: State) -> None:
+        with wish.dispensable():
+            chore(state)
+
+    return given_up_in_time
 
 
 def _tired(run: Run) -> str:

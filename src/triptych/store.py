@@ -238,22 +238,18 @@ def _seal(folder: Path, seen: int) -> None:
         durable.flush(path)
         listed[path.name] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
     manifest = {"format": FORMAT, "triptych": __version__, "seen": seen, "files": listed}
-    durable.write(folder / "manifest.json", json.dumps({**manifest, "seal": _seal_of(manifest)}, indent=1))
-
-
-def _seal_of(manifest: Mapping[str, Any]) -> str:
-    """The SHA-256 of all that a manifest says but its seal."""
-    return hashlib.sha256(json.dumps({**manifest, "seal": ""}).encode()).hexdigest()
+    durable.write(folder / "manifest.json", durable.sealed(manifest))
 
 
 def _manifest(checkpoint: Path) -> dict[str, Any]:
     path = checkpoint / "manifest.json"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        manifest = json.loads(text)
         if manifest["format"] not in (1, FORMAT):
             raise CheckpointError(f"{path} was written by triptych {manifest['triptych']}; install that version.")
         files = dict(manifest["files"])
-        sealed = manifest["format"] == 1 or manifest["seal"] == _seal_of(manifest)
+        sealed = manifest["format"] == 1 or durable.is_sealed(text)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is missing or is no manifest. {_way_out(checkpoint)}") from error
     if not sealed:

@@ -126,7 +126,7 @@ def test_long_texts_are_cut_at_a_character(photos: Photos, tmp_path: Path, heard
 def test_texts_are_part_of_what_is_packed(photos: Photos, tmp_path: Path) -> None:
     root = photos({"": 4})
     plain = pack(root, tmp_path / "plain.pack", note=silent)
-    assert json.loads((tmp_path / "plain.pack" / "pack.json").read_text())["version"] == 1
+    assert json.loads((tmp_path / "plain.pack" / "pack.json").read_text())["version"] == 4
     prints = {plain.fingerprint}
     for text in ("one", "two"):
         write(root, {"0001.txt": text})
