@@ -7,7 +7,9 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from faults import shim
 
@@ -15,6 +17,10 @@ from faults import shim
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
     parser.add_argument("--count", type=int, default=0, metavar="N", help="kills")
+    parser.add_argument("--flips", type=int, default=0, metavar="N", help="changed bits in checkpoints and packs")
+    parser.add_argument("--signals", action="store_true", help="Ctrl-C and SIGTERM, once and twice")
+    parser.add_argument("--cuts", action="store_true", help="power cuts after each call that changes the disk")
+    parser.add_argument("--others", action="store_true", help="full disks, NaNs, clocks, foreign files, ...")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the kills and flips")
     parser.add_argument("--models", default="mlp-gan,vae,flow", metavar="NAMES", help="what is trained")
     wished = parser.parse_args()
@@ -29,21 +35,41 @@ def main() -> int:
 
 def run(wished: argparse.Namespace, folder: Path) -> int:
     """Each part that was asked for, with its table."""
-    from faults import kills
+    from faults import flips, kills, signals
     from faults.subjects import prepare
 
     start = time.monotonic()
     subjects = prepare(folder / "subjects", tuple(wished.models.split(",")))
     print(f"prepared in {time.monotonic() - start:.0f} s", file=sys.stderr)
-    clean = True
-    if wished.count:
-        start = time.monotonic()
+    parts: list[Callable[[], tuple[str, list[Any]]]] = []
+
+    def kill() -> tuple[str, list[Any]]:
         rows = kills.campaign(subjects, wished.count, folder, wished.seed, lambda done: _progress(done, wished.count))
-        print(kills.table(rows))
-        print(f"\n{wished.count} kills in {time.monotonic() - start:.0f} s")
-        print("\n".join(f"{row.phase}: {note}" for row in rows for note in row.notes[:3]))
-        clean &= all(row.clean for row in rows)
-    return not clean
+        return kills.table(rows), rows
+
+    def flip() -> tuple[str, list[Any]]:
+        rows = flips.campaign(subjects[0].begun, folder, wished.flips, wished.seed)
+        return flips.table(rows), rows
+
+    def signal() -> tuple[str, list[Any]]:
+        rows = signals.campaign(subjects, folder)
+        return signals.table(rows), rows
+
+    parts += [kill] if wished.count else []
+    parts += [signal] if wished.signals else []
+    parts += [flip] if wished.flips else []
+    return 0 if all(list(map(_clean, parts))) else 1
+
+
+def _clean(part: Callable[[], tuple[str, list[Any]]]) -> bool:
+    """Do a part, print its table and what went wrong; whether nothing did."""
+    start = time.monotonic()
+    table, rows = part()
+    print(f"{table}\n\n{time.monotonic() - start:.0f} s\n")
+    for row in rows:
+        for note in getattr(row, "notes", [])[:3]:
+            print(f"{getattr(row, 'phase', '')}{getattr(row, 'file', '')}: {note}")
+    return all(row.clean for row in rows)
 
 
 def _progress(done: int, total: int) -> None:

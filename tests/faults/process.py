@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import os
@@ -59,9 +60,9 @@ class Running:
         deadline = time.monotonic() + limit
         while not self.ended():
             if time.monotonic() > deadline:
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, signal.SIGABRT)  # faulthandler says where it hangs
                 os.waitpid(self.pid, 0)
-                raise AssertionError(f"A process hung for {limit} s: {self._said.read_text()[-400:]}")
+                raise AssertionError(f"A process hung for {limit} s: {self._said.read_text()[-2000:]}")
             time.sleep(0.005)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         said = self._said.read_text(encoding="utf-8", errors="replace")
@@ -78,6 +79,7 @@ def _live(words: Sequence[str], said: Path, first: Callable[[], None]) -> None:
         os.dup2(handle, 2)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        faulthandler.enable()
         first()
         from triptych.cli import main
 
