@@ -35,7 +35,7 @@ def main() -> int:
 
 def run(wished: argparse.Namespace, folder: Path) -> int:
     """Each part that was asked for, with its table."""
-    from faults import flips, kills, signals
+    from faults import flips, kills, others, powercut, signals
     from faults.subjects import prepare
 
     start = time.monotonic()
@@ -55,9 +55,19 @@ def run(wished: argparse.Namespace, folder: Path) -> int:
         rows = signals.campaign(subjects, folder)
         return signals.table(rows), rows
 
+    def cut() -> tuple[str, list[Any]]:
+        rows = powercut.campaign(subjects, folder, seed=wished.seed)
+        return powercut.table(rows), rows
+
+    def other() -> tuple[str, list[Any]]:
+        rows = others.campaign(subjects[-1], folder)
+        return others.table(rows), rows
+
     parts += [kill] if wished.count else []
     parts += [signal] if wished.signals else []
     parts += [flip] if wished.flips else []
+    parts += [cut] if wished.cuts else []
+    parts += [other] if wished.others else []
     return 0 if all(list(map(_clean, parts))) else 1
 
 

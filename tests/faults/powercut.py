@@ -29,13 +29,18 @@ class Disk(Enum):
 
     NOTHING = "nothing that was not pushed"
     NAMES = "all names, but files without what was not pushed"
-    HALVES = "all names, and half of each file that was not pushed"
+    HALVES = "all names, and half of what was not pushed"
 
 
 @dataclass(eq=False)
 class File:
     now: bytes = b""
     safe: bytes = b""
+
+    def half(self) -> bytes:
+        """Half of what was not pushed; behind what was, where the file only grew."""
+        start = len(self.safe) if self.now.startswith(self.safe) else 0
+        return self.now[: (start + len(self.now)) // 2 if self.now != self.safe else None]
 
 
 @dataclass(eq=False)
@@ -146,6 +151,8 @@ def _follow(root: Folder, run: Path, one: Call) -> None:
         assert isinstance(file, File)
         file.now = file.now[:start].ljust(start, b"\0") + one.data + file.now[start + len(one.data) :]
     elif one.name == "fsync":
+        if name not in folder.now:  # safetensors renames its file without libc: the oldest that is left is this one
+            folder.now[name] = folder.now.pop(next(other for other in folder.now if other.startswith(".tmp")))
         node = folder.now[name]
         node.safe = dict(node.now) if isinstance(node, Folder) else node.now  # type: ignore[assignment]
     elif one.name == "rename":
@@ -163,8 +170,7 @@ def _files(folder: Folder, disk: Disk, path: str = "") -> dict[str, bytes | None
             found[path + name] = None
             found |= _files(node, disk, f"{path}{name}/")
         else:
-            whole = node.safe == node.now or disk != Disk.HALVES
-            found[path + name] = node.safe if whole else node.now[: len(node.now) // 2]
+            found[path + name] = node.half() if disk == Disk.HALVES else node.safe
     return found
 
 
@@ -185,6 +191,7 @@ def _cut_everywhere(subject: Subject, calls: list[Call], root: Folder, disk: Dis
     row.states = len(states)
     for state, least in states:
         _build(state, run)
+        store.tidy(run)
         try:
             found, _ = store.newest(run)
         except CheckpointError as error:
