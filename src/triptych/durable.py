@@ -20,9 +20,13 @@ def aside(path: Path) -> Path:
 def write(path: Path, text: str) -> None:
     """Let `path` hold this text: after a crash at any moment it holds all of it, or what it held before."""
     part = aside(path)
-    part.write_text(text, encoding="utf-8")
-    flush(part)
-    os.replace(part, path)
+    try:
+        part.write_text(text, encoding="utf-8")
+        flush(part)
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     flush(path.parent)
 
 

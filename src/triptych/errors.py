@@ -59,15 +59,15 @@ def explained(error: BaseException) -> TriptychError | None:
     The one place where exit codes are given to what Python and PyTorch raise themselves.
     """
     if isinstance(error, OSError):
-        where = f"{error.filename} " if error.filename else ""
+        where = f"{error.filename or 'a file'}"
         if error.errno in _FULL:
-            return ResourceError(f"The disk is full: {where}could not be written ({error.strerror}); make room there.")
+            return ResourceError(f"The disk is full: {where} could not be written ({error.strerror}); make room there.")
         if error.errno in _CLOSED:
             return ResourceError(
-                f"{where}cannot be used ({error.strerror}); give another path, or the right to use it."
+                f"{where} cannot be used ({error.strerror}); give another path, or the right to use it."
             )
         if error.errno in (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE):
-            return ResourceError(f"The system refused {where or 'a file '}({error.strerror}); see to it and try again.")
+            return ResourceError(f"The system refused {where} ({error.strerror}); see to it and try again.")
         return None
     text = str(error)
     if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:

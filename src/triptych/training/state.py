@@ -65,16 +65,35 @@ class Cast(NamedTuple):
         except RuntimeError as error:
             raise CheckpointError(f"The checkpoint does not fit the recipe: {' '.join(str(error).split())}") from error
         for turn, optimiser in self.optimisers.items():
-            moments: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in under(held, f"optimiser/{turn}/").items():
-                index, _, key = name.partition("/")
-                moments.setdefault(int(index), {})[key] = tensor
+            moments = _moments(optimiser, turn, held)
             groups = optimiser.torch.state_dict()["param_groups"]
             optimiser.torch.load_state_dict({"state": moments, "param_groups": groups})
 
     def not_finite(self) -> str | None:
         """The name of a tensor that holds a number which is not finite, of anybody's; None where all is well."""
         return not_finite({f"shown/{name}": t for name, t in self.shown.state_dict().items()} | self.tensors())
+
+
+def _moments(optimiser: Optimiser, turn: str, held: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """By the number of its parameter, what an optimiser remembers; raises a `CheckpointError` where that is not so."""
+    shapes = [p.shape for group in optimiser.torch.param_groups for p in group["params"]]
+    found: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in under(held, f"optimiser/{turn}/").items():
+        index, _, key = name.partition("/")
+        if not index.isdecimal() or int(index) >= len(shapes) or tensor.shape not in ((), shapes[int(index)]):
+            raise CheckpointError(
+                f"The checkpoint does not fit the recipe: optimiser/{turn}/{name} {tuple(tensor.shape)} belongs to no "
+                "parameter; train into a new folder."
+            )
+        found.setdefault(int(index), {})[key] = tensor
+    kinds = {frozenset(one) for one in found.values()}
+    if len(kinds) > 1:
+        uneven = sorted(frozenset.union(*kinds) - frozenset.intersection(*kinds))
+        raise CheckpointError(
+            f"The checkpoint does not fit the recipe: only some of optimiser/{turn} have {uneven[0]}; "
+            "train into a new folder."
+        )
+    return found
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
