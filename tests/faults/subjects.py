@@ -24,7 +24,7 @@ class Subject(NamedTuple):
     """A run to be killed, and the same run that never was."""
 
     name: str
-    begun: Path  # at START, as a process left it
+    begun: Path  # at START, as two processes left it, with two checkpoints
     whole: Path  # at END, in one go
 
 
@@ -43,7 +43,7 @@ def prepare(folder: Path, names: tuple[str, ...] = FAMILIES) -> list[Subject]:
     subjects = []
     for name in names:
         subject = Subject(name, folder / f"{name}-begun", folder / f"{name}-whole")
-        for run, steps in ((subject.begun, START), (subject.whole, END)):
+        for run, steps in ((subject.begun, START - 2), (subject.begun, START), (subject.whole, END)):
             end = call(words(name, run, steps, *SELDOM), folder / "said")
             assert end.code == 0, end.said
         subjects.append(subject)
