@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from faults import shim
 from triptych import store
 from triptych.errors import CheckpointError, ResourceError, explained
+from triptych.training.interrupt import listening
 
 ROOT = Path(__file__).parent.parent
 TREE = {"name": "x", "data": {"image_shape": [1, 8, 8], "class_names": []}}
@@ -89,3 +92,19 @@ def test_other_failures_are_not_explained_away() -> None:
     assert explained(RuntimeError("shapes differ")) is None
     assert isinstance(explained(RuntimeError("CUDA out of memory. Tried to allocate")), ResourceError)
     assert isinstance(explained(MemoryError()), ResourceError)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_not_training_is_given_up_at_the_first_signal(number: signal.Signals) -> None:
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt) as second, listening() as wish:
+        with wish.dispensable():
+            os.kill(os.getpid(), number)
+            time.sleep(60)
+            done.append("a grid")
+        done.append("a checkpoint")
+        assert wish.number == number
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+    assert done == ["a checkpoint"]
+    assert second.value.args == (number,)
