@@ -1,10 +1,10 @@
-.PHONY: check test slow demo docs bench faults
+.PHONY: check test slow demo docs bench faults fuzz
 
 check:  ## format, lint and types: under a minute
 	ruff format --check . && ruff check . && mypy
 
 test:  ## the suite of the README
-	pytest
+	pytest -n auto
 
 slow:  ## installs from a wheel, trains for minutes, measures
 	pytest -m slow
@@ -22,3 +22,6 @@ docs:  ## the pages, built offline into site/
 
 bench:  ## this machine's figures of RESULTS.md, about a quarter of an hour
 	python -m bench.pack && python -m bench.unet_step && python -m bench.start
+
+fuzz:  ## bytes that nobody meant, a minute for each parser
+	PYTHONPATH=src:.:tests:tests/data python -m fuzz all --seconds 60

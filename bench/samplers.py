@@ -2,6 +2,8 @@
 
     python -m bench.samplers RUN [-n 2000] [--samplers ddim,heun,...] [--schedules karras,...] [--steps 4,6,8,10,20,50]
 
+The schedule `fitted` is fitted to the model first, for each sampler and number of steps, as `triptych schedule` does.
+
 RUN is a run of the diffusion family. FD-bundled is taken against the training images of the run, with the same seeds
 for every row; the first row is the paper's own sampler, ancestral, at every level of the table.
 
@@ -20,16 +22,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import triptych
+from triptych.chance import Draw
 from triptych.core import Model
 from triptych.data import open_data
 from triptych.errors import UsageError
 from triptych.evaluation import reference, summarise
 from triptych.extractors import extractor
 from triptych.metrics import fid
-from triptych.sampling import chooser, generate
+from triptych.sampling import at_rest, chooser, generate, labels_for
 
 BATCH = 250
 
@@ -56,13 +59,27 @@ class Judge:
         self.real = reference(source, "train", self.look)
         self.counter = Counter(chooser(model).net)  # type: ignore[arg-type]
 
-    def row(self, **how: Any) -> dict[str, Any]:
+    def row(self, sampler: str, schedule: str, steps: int) -> dict[str, Any]:
         """What comes of one way of sampling."""
+        how: dict[str, Any] = {"sampler": sampler, "schedule": schedule, "steps": steps}
+        if schedule == "fitted":
+            how = {"sampler": sampler, "schedule": self._fitted(sampler, steps)}
         self.counter.images, start = 0, time.perf_counter()
         made = list(generate(self.model, range(self.images), batch=BATCH, **how))
         seconds, asked = time.perf_counter() - start, self.counter.images / self.images
         distance = fid.frechet(self.real.moments, summarise(iter(made), self.look, most=0).moments)
-        return {**how, "evaluations": asked, "distance": distance, "images_per_second": self.images / seconds}
+        return {
+            **{"sampler": sampler, "schedule": schedule, "steps": steps, "evaluations": asked, "distance": distance},
+            "images_per_second": self.images / seconds,
+        }
+
+    @torch.no_grad()
+    def _fitted(self, sampler: str, steps: int) -> Tensor:
+        """Levels (steps + 1,) for this model, fitted on seeds that are not judged."""
+        model, seeds = chooser(self.model), range(1_000_000, 1_000_256)
+        with at_rest(model):
+            levels: Tensor = model.fitted(Draw(seeds), labels_for(list(seeds), model.classes), sampler, steps)[0]  # type: ignore[attr-defined]
+        return levels
 
 
 def rows(

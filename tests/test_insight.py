@@ -106,6 +106,23 @@ def test_what_a_score_is_stands_beside_it(
     assert "a lower bound on the nats and an upper one on the bits, from 3 draws an image" in shown
 
 
+def test_a_model_of_several_ways_says_which(
+    train_tiny: Make, run: str, photographs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = train_tiny("edm", 3, "several", changes=("model.conditional=false",)).run
+    words = ["score", model, photographs[0], "-o", str(tmp_path / "s.csv")]
+    done = said(capsys, *words)
+    assert (done["bound"], done["samples"]) == (True, 16)
+    assert "infinitely many steps" in done["by"]
+    assert said(capsys, *words, "--by", "ancestral", "--samples", "4")["samples"] == 4
+    assert main([*words, "--by", "flow"]) == 0
+    assert "bits by the probability flow with random traces, from 1 draw an image" in capsys.readouterr().err
+    assert main([*words, "--by", "flwo"]) == 2
+    assert "did you mean 'flow'" in capsys.readouterr().err
+    assert main(["score", run, photographs[0], "--by", "flow", "-o", str(tmp_path / "s.csv")]) == 2
+    assert "one way only" in capsys.readouterr().err
+
+
 def test_latents_are_ordered_by_what_they_spend(
     run: str, photographs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

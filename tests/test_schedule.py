@@ -64,7 +64,9 @@ def test_from_the_command_to_a_sample(train_tiny: Make, tmp_path: Path, capsys: 
     assert [float(word) for word in levels.read_text().split()] == written  # the same seeds, the same levels
     grid = str(tmp_path / "g.png")
     assert main(["sample", run, "-n", "4", "--sampler", "unipc", "--schedule", str(levels), "-o", grid]) == 0
-    assert "four.txt" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "steps 4" in said
+    assert "four.txt" in said
     assert (
         main(["evaluate", run, "-n", "50", "--schedule", str(levels), "-o", str(tmp_path / "e.html"), "--quiet"]) == 0
     )

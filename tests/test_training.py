@@ -21,6 +21,7 @@ from torch import nn
 
 from tiny import BATCH, TINY
 from triptych import recipe
+from triptych.cli import main
 from triptych.core import Batch, Turn
 from triptych.errors import NumericsError, UsageError
 from triptych.training.ema import Ema
@@ -373,3 +374,11 @@ def test_what_cannot_be_built_leaves_no_run_behind(train_tiny: Make, tmp_path: P
     with pytest.raises(UsageError, match="reduced 16 times"):
         train_tiny("autoencoder-kl", 1, changes=("model.reduction=16",))
     assert train_tiny("autoencoder-kl", 1).finished
+
+
+def test_the_progress_line_arrives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """However fast the steps are: lines are drawn four times a second, and at the end."""
+    assert main(["train", "mlp-gan", "digits", "--images", "300", "--scores", "0", "--out", str(tmp_path / "r")]) == 0
+    said = capsys.readouterr().err
+    assert "100%" in said
+    assert "320 images" in said

@@ -22,6 +22,7 @@ MENU: dict[str, dict[str, str]] = {
         "stylegan2": "triptych.gan.stylegan2:stylegan2()",
         "r3gan": "triptych.gan.r3gan:r3gan()",
         "diffusion": "triptych.diffusion.model:Diffusion()",
+        "leap": "triptych.diffusion.leap:Leap()",
         "latent": "triptych.together.latent:Latent()",
     },
     "objective": {
@@ -95,6 +96,7 @@ MENU: dict[str, dict[str, str]] = {
     "net": {
         "unet": "triptych.nets.unet:UNet()",
         "dit": "triptych.nets.dit:PatchTransformer()",
+        "magnitude-unet": "triptych.nets.magnitude:MagnitudeUNet()",
         "residual-mlp": "triptych.nets.mlp:ResidualMlp()",
     },
     "reader": {

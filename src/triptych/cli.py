@@ -20,6 +20,7 @@ from triptych import __version__
 from triptych.errors import TriptychError, UsageError, explained, nearest
 from triptych.flags import Flag
 from triptych.screen import Screen
+from triptych.words import shown
 
 COMMANDS = {  # the order of the help text is the order of use
     "models": "the catalogue: names, families, parameters, papers, abilities",
@@ -92,15 +93,15 @@ def run(words: Sequence[str]) -> int:
     screen = Screen(quiet=values.pop("quiet"))
     result = command(**values, screen=screen)
     if as_json:
-        print(json.dumps(plain(result), ensure_ascii=False))
+        print(json.dumps(plain(result)))
     return 0
 
 
 def fail(error: TriptychError, words: Sequence[str]) -> int:
     """Say what went wrong: a sentence for people, and an object for scripts that asked for one."""
-    print(f"error: {error}", file=sys.stderr)
+    print("error: " + shown(str(error), keep="\n"), file=sys.stderr)
     if "--json" in words:
-        print(json.dumps({"error": str(error), "code": error.code}, ensure_ascii=False))
+        print(json.dumps({"error": str(error), "code": error.code}))
     return error.code
 
 

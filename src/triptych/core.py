@@ -55,6 +55,7 @@ class Likelihood(NamedTuple):
 
     nats: Tensor  # (B,) log-probability of the uint8 image (a sum over its values), in nats
     bound: bool  # True where it is a lower bound
+    by: str = ""  # what was computed, in words, where there is more than one way
 
     def bits_per_dim(self, shape: Shape) -> Tensor:
         """Minus the log-probability as bits for each value of an image of this shape, (B,)."""
@@ -99,6 +100,13 @@ class Scores(Protocol):
     def log_likelihood(self, x: Tensor, draw: Draw, given: Given = NOTHING) -> Likelihood:
         """Log-probability of uint8 images given as x in [-1, 1]."""
         ...
+
+
+@runtime_checkable
+class ScoresBy(Protocol):
+    """A model that scores in several ways: its `log_likelihood` takes `by`, the name of one."""
+
+    ways: Mapping[str, int]  # the draws of each, where no number is asked for; the first is taken unless one is named
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from triptych.core import Batch
 from triptych.errors import ResourceError, UsageError
 from triptych.labels import read
 from triptych.pixels import grid, write_png
-from triptych.words import join
+from triptych.words import join, shown
 
 MOST_IN_GRID = 10_000
 
@@ -113,13 +113,22 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows under their columns to a CSV file in UTF-8; written aside, then renamed."""
+    """Rows under their columns to a CSV file in UTF-8; written aside, then renamed.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     with aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows([_cell(value) for value in row] for row in rows)
     os.replace(aside, path)
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return ("'" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else "") + shown(value)
 
 
 def place_for(out: str, *endings: str) -> Path:

@@ -51,8 +51,12 @@ def _hidden(values: Tensor, hidden: Tensor) -> Tensor:
 
 
 def plain(text: str) -> str:
-    """A text in its one form: composed characters (NFC of Unicode), single spaces, none at the ends."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    """A text in its one form: composed characters (NFC of Unicode), single spaces, none at the ends.
+
+    Of a text that has more than `LONGEST` bytes in this form, enough of it to be seen as too long.
+    """
+    words = text.split(None, LONGEST + 1)[: LONGEST + 1]  # what comes after them is cut, or refused, in any case
+    return " ".join(unicodedata.normalize("NFC", word[: 2 * LONGEST]) for word in words)  # slow where marks pile up
 
 
 def cut(text: str, most: int = LONGEST) -> str:

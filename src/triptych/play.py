@@ -86,7 +86,7 @@ class Chores:
         def chore(state: State) -> None:
             now = time.perf_counter()
             then, seen, _ = self._rate
-            if now - self._drawn < 0.25:
+            if now - self._drawn < 0.25 and not budget.spent(state):  # the last is always drawn
                 return
             self._drawn = now
             if now - then > 2:

@@ -7,6 +7,7 @@ What the keys mean is not known here: `schema.py` checks a tree against the cons
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
@@ -14,8 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from triptych.errors import UsageError, nearest
+from triptych.intake import text_of
+from triptych.words import quoted, shown
 
 Tree = dict[str, Any]
+MOST_CHARACTERS = 2**18
+MOST_NODES = 50_000  # values, lists and mappings of a recipe; the names of classes are most of them
+DEEPEST = 32  # levels within each other
+_BROKEN = re.compile(r"\\u[dD][89a-fA-F]")  # half a character, as names of files may hold; the C parser knows none
 
 
 class About(NamedTuple):
@@ -65,20 +72,21 @@ def read(name: str, data: str, file: str | Path | None = None, changes: Iterable
 def read_file(path: Path) -> Tree:
     """A YAML mapping from a file, read by the safe loader."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = text_of(path)
+    except (OSError, ValueError) as error:
         raise UsageError(f"The recipe {path} cannot be read: {error}.") from error
-    if len(text) > 1_000_000:
-        raise UsageError(f"The recipe {path} has {len(text)} characters; a recipe has at most a million.")
-    return _parse(text, str(path))
+    return _parse(text, f"The recipe {path}")
 
 
 def write(tree: Mapping[str, Any]) -> str:
     """A tree as YAML text, in its own order."""
     import yaml
 
-    text: str = yaml.safe_dump(_listed(tree), sort_keys=False, allow_unicode=True, width=110)
-    return text
+    def dumped(readable: bool) -> str:
+        return str(yaml.safe_dump(_listed(tree), sort_keys=False, allow_unicode=readable, width=110))
+
+    text = dumped(True)
+    return text if shown(text, keep="\n") == text else dumped(False)  # some line breaks would be lost
 
 
 def lay_over(under: Tree, over: Mapping[str, Any]) -> Tree:
@@ -126,23 +134,58 @@ def _read_shipped(name: str) -> Tree:
 
 
 def _parse(text: str, where: str) -> Tree:
-    import yaml
-
+    broken = bool(_BROKEN.search(text))
+    if len(text) > (most := MOST_CHARACTERS // 8 if broken else MOST_CHARACTERS):
+        raise UsageError(f"{where} has {len(text):,} characters; a recipe has at most {most:,}.")
     try:
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        detail = " ".join(str(error).split())
-        raise UsageError(f"{where} is not YAML: {detail}.") from error
+        _bearable(text, loader := _loader(broken))
+        tree = loader(text).get_single_data()
+    except Exception as error:  # a tag on a value it does not fit makes the loader raise anything
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(f"{where} is not YAML that is read: {detail[:300]}.") from error
     if not isinstance(tree, dict):
         raise UsageError(f"{where} must hold keys and values, such as 'batch: 64'.")
     return tree
 
 
+def _bearable(text: str, loader: Any) -> None:
+    """Raises a `ValueError` where a text has more or deeper nodes than a recipe, or aliases; makes none of them."""
+    import yaml
+
+    nodes = depth = 0
+    for event in yaml.parse(text, loader):
+        nodes += isinstance(event, yaml.NodeEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"*{event.anchor} repeats another part, write it out")
+        if nodes > MOST_NODES or depth > DEEPEST:
+            raise ValueError(f"it has more than {MOST_NODES:,} values, or more than {DEEPEST} levels")
+
+
+@cache
+def _loader(slow: bool) -> Any:
+    """The safe loader, unless `slow` in C where there is one, that refuses a key which is there twice."""
+    import yaml
+
+    class Loader(yaml.SafeLoader if slow else getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            for name in names if len(set(names)) < len(names) else []:
+                if names.count(name) > 1:
+                    raise ValueError(f"{name} is there twice, {node.start_mark}")
+            return super().construct_mapping(node, deep)
+
+    return Loader
+
+
 def _single(change: str) -> Tree:
     path, equals, value = change.partition("=")
-    if not equals or not path.strip():
-        raise UsageError(f"--set {change!r} is not key=value, such as model.width=96.")
-    tree: Any = _parse(f"value: {value}", f"--set {change}")["value"]
+    if not equals or not path.strip() or path.count(".") > DEEPEST:
+        raise UsageError(f"--set {quoted(change)} is not key=value, such as model.width=96.")
+    parsed = _parse(f"value: {value}", f"--set {quoted(change)}")
+    if list(parsed) != ["value"]:
+        raise UsageError(f"--set {quoted(change)} sets more than one value: give --set once for each.")
+    tree: Any = parsed["value"]
     for key in reversed(path.strip().split(".")):
         tree = {key: tree}
     return dict(tree)

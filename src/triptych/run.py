@@ -136,10 +136,11 @@ def with_models_of(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _made_as(here: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """The node of a trained model, with what sampling may be asked for as it is in the node of its kind here."""
-    if not isinstance(here, dict) or here["kind"] != found["kind"]:
+    """The node of a trained model; where that here takes the same values, of its kind and with its ways of sampling."""
+    if not isinstance(here, dict) or not schema.akin(here["kind"], found["kind"]):
         return found
-    return {**found, **{name: here[name] for name in schema.ways(found["kind"]) if name in here}}
+    ways = {name: here[name] for name in schema.ways(here["kind"]) if name in here}
+    return {**found, "kind": here["kind"], **ways}
 
 
 def _part(node: Any, place: str) -> Any:
@@ -205,6 +206,11 @@ def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.devi
     model = schema.build("model", tree["model"], facts)
     if not store.checkpoints(folder):
         _start(model, tree["weights"])
+        if "text" in model.reads and not any(splits.train.texts):
+            screen.warn(
+                f"The images have no texts, and so {tree['name']} learns none: give each image one, in metadata.jsonl "
+                "or as NAME.txt beside NAME.png."
+            )
     model = model.to(device)
     chance.reseed(seed, "objective")
     objective = schema.build("objective", tree["objective"], told).to(device)
@@ -258,5 +264,5 @@ def _resume(run: Run) -> None:
     if checkpoint:
         shown, held, counters = store.read_state(checkpoint)
         run.cast.restore(shown, held)
-        run.state = State(**counters)
+        run.state = State.of(counters)
         run.screen.say(f"Resuming {run.folder} after {run.state.seen:,} images.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +17,14 @@ from triptych.chance import Draw, generator
 from triptych.core import LONGEST, NOTHING, Batch, Given, HasPrior, Model
 from triptych.devices import threads_for
 from triptych.errors import UsageError, nearest
+from triptych.intake import text_of
 from triptych.labels import plain, written
 from triptych.pixels import grid, to_uint8
 from triptych.quantities import count, decimal
+from triptych.words import quoted
 
 PIXELS = ("mean", "draw")
+MOST_LEVELS = 10_000  # of a schedule in a file
 
 
 def generate(
@@ -133,9 +137,12 @@ def _pair(value: Any, name: str) -> tuple[float, float]:
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, (list, tuple)) or len(parts) != 2:
         raise UsageError(f"{name} is {value!r}: give two numbers, the lower first, such as 0.2,5.")
-    low, high = (decimal(part, name, 0, math.inf) for part in parts)
-    if low > high:
-        raise UsageError(f"{name} is {value!r}: give the lower number first, such as 0.2,5.")
+    try:
+        low, high = (float(part) for part in parts)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not 0 <= low <= high:
+        raise UsageError(f"{name} is {value!r}: give two numbers of at least 0, the lower first, such as 0.2,5.")
     return low, high
 
 
@@ -144,11 +151,15 @@ def _levels(value: Any, name: str) -> Any:
     if not str(value).endswith(".txt"):
         return value
     try:
-        return torch.tensor([float(word) for word in Path(value).read_text(encoding="utf-8").split()]).double()
-    except (OSError, ValueError) as error:
+        words = text_of(Path(value)).split()
+        levels = [decimal(word, "a level", 0, math.inf) for word in words[: MOST_LEVELS + 1]]
+        if not 1 <= len(levels) <= MOST_LEVELS:
+            raise ValueError(f"it holds {len(words):,} words")
+    except (OSError, ValueError, UsageError) as error:
         raise UsageError(
             f"{name} {value}: give a file of numbers, one a line, as 'schedule' writes it ({error})."
         ) from error
+    return torch.tensor(levels, dtype=torch.float64)
 
 
 def _way(value: Any, name: str) -> str:
@@ -186,10 +197,10 @@ def named(labels: str | None, names: Sequence[str], images: int) -> Given:
         word = word.strip()
         if word in names:
             chosen.append(names.index(word))
-        elif word.isascii() and word.isdigit():
+        elif re.fullmatch("[0-9]{1,15}", word):
             chosen.append(int(word))
         else:
-            raise UsageError(f"--labels: there is no class {word!r}; {nearest(word, names)}")
+            raise UsageError(f"--labels: there is no class {quoted(word)}; {nearest(word, names)}")
     return {"labels": torch.tensor([chosen[i % len(chosen)] for i in range(images)])}
 
 
@@ -225,7 +236,7 @@ def prompted(texts: str | Sequence[str] | None, images: int) -> Given:
 def _prompts(path: str) -> list[str]:
     """The lines of a file that are not empty."""
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = text_of(Path(path)).splitlines()
     except (OSError, ValueError) as error:
         raise UsageError(f"--text @{path}: give a UTF-8 file with a text on each line ({error}).") from error
     if not any(map(str.strip, lines)):

@@ -21,11 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from triptych.catalog import MENU
 from triptych.errors import UsageError, nearest
+from triptych.words import quoted
 
 Facts = Mapping[str, Any]
 FACTS = ("image_shape", "classes", "words", "shown")
 LATER = "later"
-_STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+_STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 class Averaging(BaseModel):
@@ -62,7 +63,7 @@ class Top(BaseModel):
     optimisers: dict[str, Any]
     ema: Averaging | None
     batch: int = Field(ge=1, le=65536)
-    images: PositiveInt
+    images: int = Field(ge=1, le=2**53)
     augment: Augment = Augment(flip=False, shift=0)
     stop: Stop | None = None
     weights: dict[str, str] = {}  # part of the model ("": all of it) -> the run that it starts from
@@ -114,6 +115,12 @@ def ways(kind: str) -> list[str]:
     return [name for name in entry.schema.model_fields if name in asked]
 
 
+def akin(one: str, other: str) -> bool:
+    """Whether two kinds of model take the same values, so that what one is made of makes the other."""
+    fields = (set(_entry("model", kind, "model").schema.model_fields) for kind in (one, other))
+    return next(fields) - {"kind"} == next(fields) - {"kind"}
+
+
 def _build_later(role: str, node: Mapping[str, Any], facts: Facts) -> Callable[..., Any]:
     """A function that builds the object when it is told what differs from the facts of the data."""
     return lambda **others: build(role, node, {**facts, **others})
@@ -132,7 +139,7 @@ class Entry(NamedTuple):
 
 def _entry(role: str, kind: object, path: str) -> Entry:
     if not isinstance(kind, str) or kind not in MENU[role]:
-        raise UsageError(f"{path}: there is no {role} {kind!r}; {nearest(str(kind), MENU[role])}")
+        raise UsageError(f"{path}: there is no {role} {quoted(kind)}; {nearest(str(kind)[:80], MENU[role])}")
     home, _, name = MENU[role][kind].partition(":")
     target = getattr(import_module(home), name.removesuffix("()"))
     if not name.endswith("()"):
@@ -211,7 +218,7 @@ def _sentence(schema: type[BaseModel], detail: Any, path: str, kind: str) -> str
     if detail["type"] == "missing":
         return f"{where}: {kind} needs this value; add it to the recipe."
     says = detail["msg"][0].lower() + detail["msg"][1:]
-    return f"{where}: {detail['input']!r} does not fit: {says}."
+    return f"{where}: {quoted(detail['input'])} does not fit: {says}."
 
 
 def _fields(schema: type[BaseModel], detail: Any) -> list[str]:

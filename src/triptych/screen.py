@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from triptych.words import shown
+
 
 class Line(Protocol):
     """A live line: how far a piece of work is."""
@@ -36,14 +38,14 @@ class Screen:
         return self._console
 
     def say(self, text: str) -> None:
-        """One sentence, as it is: no markup is read in it, since it may hold file names."""
+        """One sentence, as it is: no markup and no control code is obeyed in it, since it may hold file names."""
         if not self.quiet:
-            self.console.print(text, markup=False)
+            self.console.print(shown(text, "\n"), markup=False)
 
     def warn(self, text: str) -> None:
         """A sentence that the user should not miss."""
         if not self.quiet:
-            self.console.print("warning: " + text, style="yellow", markup=False)
+            self.console.print("warning: " + shown(text, "\n"), style="yellow", markup=False)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A plain table."""
@@ -61,7 +63,7 @@ class Screen:
             padding=(0, 2, 0, 0),
         )
         for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
+            table.add_row(*(Text(shown(str(cell), "\n")) for cell in row))
         self.console.print(table)
 
     @contextmanager

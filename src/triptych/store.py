@@ -29,11 +29,14 @@ from torch import Tensor
 
 from triptych import durable, recipe, schema
 from triptych.core import Model, Objective
-from triptych.errors import CheckpointError, ResourceError, UsageError
+from triptych.errors import CheckpointError, ResourceError
+from triptych.intake import json_of, text_of
 from triptych.training.state import not_finite, under
+from triptych.words import shown
 
 FORMAT = 2  # 1 had no seal
 BEFORE = ".before"
+MOST_HEADER = 2**24  # bytes in which a safetensors file lists its tensors
 FOR_SAMPLING = ("model.safetensors", "recipe.yaml")
 FOR_TRAINING = (*FOR_SAMPLING, "state.safetensors", "state.json")
 
@@ -71,8 +74,8 @@ def save_best(run: Path, seen: int, tree: Mapping[str, Any], model: Mapping[str,
 def best_score(run: Path) -> float | None:
     """The score of RUN/best; None where there is none."""
     try:
-        return float(json.loads((run / "best" / "score.json").read_text(encoding="utf-8"))["value"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return float(json_of(text_of(run / "best" / "score.json"))["value"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -157,8 +160,11 @@ def verify(checkpoint: Path, names: tuple[str, ...]) -> None:
 
 def read_state(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
     """The tensors of the shown model, those of training, and the counters of a verified checkpoint."""
-    counters = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
-    return _tensors(checkpoint / "model.safetensors"), _tensors(checkpoint / "state.safetensors"), dict(counters)
+    try:
+        counters = dict(json_of(text_of(checkpoint / "state.json")))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{checkpoint / 'state.json'} holds no counters. {_way_out(checkpoint)}") from error
+    return _tensors(checkpoint / "model.safetensors"), _tensors(checkpoint / "state.safetensors"), counters
 
 
 def locate(path: str | Path) -> Path:
@@ -205,16 +211,24 @@ def _built(role: str, checkpoint: Path, tensors: Mapping[str, Tensor], device: A
     """The recipe's object with these weights, in eval mode, nothing of it moving."""
     from triptych.devices import pick
 
-    tree = recipe.read_file(checkpoint / "recipe.yaml")
     try:
+        tree = recipe.read_file(checkpoint / "recipe.yaml")
         node = schema.complete_node(role, tree[role], role)  # values that are newer than the checkpoint: their defaults
         module = schema.build(role, node, facts(tree, role))
         module.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError, UsageError) as error:
-        detail = " ".join(str(error).split())
+        _same_kinds(module.state_dict(), tensors)
+    except Exception as error:  # numbers that nobody meant make a constructor raise anything
+        detail = shown(" ".join(str(error).split()) or type(error).__name__)[:500]
         raise CheckpointError(f"{checkpoint} does not fit this version: {detail}. {_way_out(checkpoint)}") from error
     module.recipe = tree
     return module.eval().requires_grad_(False).to(pick(str(device)))
+
+
+def _same_kinds(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Raises a `ValueError` for tensors of another kind of number, which torch would convert in silence."""
+    for name, tensor in found.items():
+        if tensor.dtype != wanted[name].dtype:
+            raise ValueError(f"{name} holds {tensor.dtype} and not {wanted[name].dtype}")
 
 
 def facts(tree: Mapping[str, Any], role: str = "model") -> dict[str, Any]:
@@ -244,13 +258,13 @@ def _seal(folder: Path, seen: int) -> None:
 def _manifest(checkpoint: Path) -> dict[str, Any]:
     path = checkpoint / "manifest.json"
     try:
-        text = path.read_text(encoding="utf-8")
-        manifest = json.loads(text)
+        text = text_of(path)
+        manifest = json_of(text)
         if manifest["format"] not in (1, FORMAT):
             raise CheckpointError(f"{path} was written by triptych {manifest['triptych']}; install that version.")
         files = dict(manifest["files"])
         sealed = manifest["format"] == 1 or durable.is_sealed(text)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is missing or is no manifest. {_way_out(checkpoint)}") from error
     if not sealed:
         raise CheckpointError(f"{path} has changed since it was written. {_way_out(checkpoint)}")
@@ -265,9 +279,14 @@ def _way_out(checkpoint: Path) -> str:
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     try:
+        with path.open("rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+        if header > MOST_HEADER:
+            raise ValueError(f"its header claims {header:,} bytes, more than the {MOST_HEADER:,} that are read")
         tensors = dict(load_file(path))
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path} is no safetensors file ({error}). {_way_out(path.parent)}") from error
+    except (OSError, ValueError, RuntimeError, TypeError, safetensors.SafetensorError) as error:
+        reason = shown(str(error))[:300]
+        raise CheckpointError(f"{path} is no safetensors file ({reason}). {_way_out(path.parent)}") from error
     if wrong := not_finite(tensors):
         raise CheckpointError(f"{path} holds numbers that are not finite, in {wrong}. {_way_out(path.parent)}")
     return tensors

@@ -1,6 +1,8 @@
-"""Numbers and lists as people read them: 3.58M parameters, 412 MB, one, two and three."""
+"""Numbers, lists and names as people read them: 3.58M parameters, 412 MB, one, two and three."""
 
 from __future__ import annotations
+
+from typing import Any
 
 _LARGE = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -43,3 +45,29 @@ def join(words: list[str] | tuple[str, ...], last: str = "and") -> str:
     'one, two and three'
     """
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def shown(name: str, keep: str = "") -> str:
+    """A name that is safe to print: all but what is printable and `keep` is escaped.
+
+    So no control character, direction mark or broken byte of a name reaches a terminal or a page.
+
+    >>> shown("a\\nb")
+    'a\\\\nb'
+    """
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in name)
+
+
+def quoted(value: Any, most: int = 80) -> str:
+    """A value as a sentence quotes it, cut where it is long.
+
+    >>> quoted("twelve"), quoted("12" * 20, 8)
+    ("'twelve'", "'1212121...")
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # such as a whole number of thousands of digits
+        return f"a {type(value).__name__} that is too large to show"
+    return text if len(text) <= most else text[:most] + "..."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 import zipfile
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from image_files import encoded, noise
 
+from special_files import put_into
 from triptych.data import decode, zipped
 from triptych.data.decode import Refused
 from triptych.data.folder import Entry, Folder
@@ -31,14 +31,8 @@ def test_only_regular_files_are_listed(tmp_path: Path) -> None:
     (root / "x.png" / "in.png").write_bytes(PNG)
     (root / "a.png").write_bytes(PNG)
     os.link(root / "a.png", root / "hard.png")
-    (root / "loop").symlink_to(root)
     (root / "link.png").symlink_to(root / "a.png")
-    (root / "out.png").symlink_to("/etc/passwd")
-    os.mkfifo(root / "pipe.png")
-    with socket.socket(socket.AF_UNIX) as unix:
-        here = os.open(root, os.O_RDONLY)
-        unix.bind(f"/proc/self/fd/{here}/s.png" if Path("/proc/self/fd").exists() else str(root / "s.png"))
-        os.close(here)
+    put_into(root)
     files = Folder(root)
     assert names(files) == ["a.png", "hard.png", "x.png/in.png"]
     reasons = dict(files.skipped)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from triptych.data.layout import layout, shown
+from triptych.data.layout import layout
+from triptych.words import shown
 
 
 def test_folders_are_classes_sorted_by_bytes() -> None:

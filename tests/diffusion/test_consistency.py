@@ -157,4 +157,4 @@ def test_tuning_begins_with_a_trained_denoiser(train_tiny: Callable[..., Any], t
         torch.testing.assert_close(found[key], tensor, rtol=0, atol=1e-5)
     model = store.read_recipe(new.run)["model"]
     assert (model["net"]["width"], model["scaling"]["deviation"]) == (12, 0.6)
-    assert (model["sampler"], model["steps"]) == ("consistency", 1)
+    assert (model["kind"], model["sampler"], model["steps"]) == ("leap", "consistency", 1)

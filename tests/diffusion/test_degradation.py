@@ -37,7 +37,9 @@ def test_squares_become_their_means() -> None:
 
 
 @pytest.mark.parametrize("shape", SIZES, ids=str)
-@pytest.mark.parametrize("degradation", [upscaling(2), upscaling(4), upscaling(7), greying()], ids=str)
+@pytest.mark.parametrize(
+    "degradation", [upscaling(2), upscaling(4), upscaling(7), greying()], ids=["2", "4", "7", "grey"]
+)
 def test_they_are_projections(shape: tuple[int, int, int], degradation: Degradation) -> None:
     x = images(2, *shape)
     left = degradation.of(x)
@@ -138,7 +140,7 @@ def test_samples_follow_the_image_shown() -> None:
     nn.init.normal_(net.layer.weight, generator=torch.Generator().manual_seed(0))
     model, shown = shown_to(net), images(3, 1, 1, 2).float()
     assert model.reads == {"image"}
-    assert abilities(model) == ("sample", "encode", "edit", "upscale")
+    assert abilities(model) == ("sample", "encode", "score", "edit", "upscale")
     assert shown_to(Linear(2), None).reads == set()
     told = model.sample(Draw(range(3)), {"image": shown}, steps=4)
     assert all(torch.equal(seen, shown) for seen in net.shown)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from triptych.errors import UsageError
 from triptych.nets.dit import PatchTransformer
 from triptych.nets.known import Embedding, beside
+from triptych.nets.magnitude import MagnitudeUNet
 from triptych.nets.mlp import ResidualMlp
 from triptych.nets.unet import UNet
 
@@ -19,6 +20,7 @@ SHAPE = (2, 7, 6)
 NETS = {
     "unet": partial(UNet, width=8, blocks=1, multipliers=(1, 2), attention=(8,)),
     "unet, adaptive": partial(UNet, width=8, blocks=1, multipliers=(1, 2), attention=(8,), adaptive=True, head=4),
+    "magnitude": partial(MagnitudeUNet, width=8, blocks=1, multipliers=(1, 2), attention=(8,), head=4),
     "dit": partial(PatchTransformer, width=16, depth=1, heads=2),
     "mlp": partial(ResidualMlp, width=8, blocks=1),
 }

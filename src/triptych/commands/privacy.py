@@ -152,14 +152,13 @@ def _audit(
 
 
 def _subject(source: Path, splits: Splits, words: str, model: Model | None, notes: list[str]) -> Subject:
-    import json
-
+    from triptych.intake import json_of, text_of
     from triptych.report.privacy import Subject
     from triptych.store import locate
 
     passes = None
     if model is not None:
-        manifest = json.loads((locate(source) / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json_of(text_of(locate(source) / "manifest.json"))  # verified when the model was loaded
         passes = manifest["seen"] / max(1, model.recipe["data"]["images"])
     return Subject(_name(source), splits.name, words, passes, notes)
 

@@ -90,6 +90,7 @@ def sample(
         write_png(previews(model, seeds[:8], given, **how), picture(trajectory))
     used = {name: value for name, value in (choices(model) | how).items() if value is not None}
     used |= {name: said for name, said in (("weaker", weaker), ("schedule", schedule)) if said is not None}
+    used |= {"steps": len(how["schedule"]) - 1} if str(schedule).endswith(".txt") else {}
     words = ", ".join(f"{name} {value}" for name, value in used.items())
     screen.say(f"Wrote {out}: {number:,} images in {spent:.1f} s{f' ({words})' if words else ''}.")
     return Sampled(out, number, model.image_shape, first, round(spent, 3), used)

@@ -22,9 +22,7 @@ def schedule(
     run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
     *,
     steps: Annotated[int | str, Flag("steps of the sampler", metavar="N")] = 8,
-    sampler: Annotated[
-        str, Flag("one that draws nothing: ddim, heun, dpm++2m, unipc, ipndm", metavar="NAME")
-    ] = "ipndm",
+    sampler: Annotated[str, Flag("ddim, heun, dpm++2m, unipc, ipndm", metavar="NAME")] = "unipc",
     images: Annotated[int | str, Flag("images that it is fitted on", metavar="N")] = 256,
     seed: Annotated[int | str, Flag("the first of their seeds", metavar="N")] = 1_000_000,
     out: Annotated[
@@ -47,8 +45,6 @@ def schedule(
 
     path, number, first = place_for(out, ".txt"), count(steps, "--steps", 1, 1000), count(seed, "--seed", 0)
     seeds = range(first, first + count(images, "--images", 1, 65536))
-    if sampler.startswith("ancestral") or sampler.endswith("sde"):
-        raise UsageError(f"--sampler {sampler} draws noise at each step: fit one that does not, such as ipndm.")
     model = chooser(load(run, pick(device)))
     if not isinstance(model, Walks):
         raise UsageError(f"{run} has no noise levels to walk: its sampling is one step.")

@@ -24,6 +24,7 @@ class Scoring(NamedTuple):
     bits: Estimate  # bits/dim
     bound: bool  # True: the true nats are no lower, the true bits no higher
     samples: int | None  # weighted draws an image; None where the model draws none
+    by: str = ""  # what was computed, in words, where the model knows several ways
 
 
 def score(
@@ -33,6 +34,9 @@ def score(
     out: Annotated[str, Flag("x.csv or x.npz: a row for each image", ("-o", "--out"), "FILE")] = "scores.csv",
     samples: Annotated[
         int | str | None, Flag("draws behind each bound, for models whose score is one; more is tighter", metavar="K")
+    ] = None,
+    by: Annotated[
+        str | None, Flag("for models with several: variational (default), ancestral, flow, exact-flow", metavar="WAY")
     ] = None,
     seed: Annotated[int | str, Flag("image i is scored with the noise of seed + i", metavar="N")] = 0,
     batch: Annotated[int | str, Flag("images at once; changes speed and memory only", metavar="N")] = 64,
@@ -51,13 +55,13 @@ def score(
     path, size, first = place_for(out, ".csv", ".npz"), count(batch, "--batch", 1, 65536), count(seed, "--seed", 0)
     wished = None if samples is None else count(samples, "--samples", 1, 1_000_000)
     model = load(run, pick(device))
-    samples_of(model, wished)
+    samples_of(model, wished, by)
     source = asked(model, data, screen.say)
     with screen.progress("scoring", len(source)) as line:
-        found = log_likelihoods(model, source, first, wished, size, line)
+        found = log_likelihoods(model, source, first, wished, size, line, by)
     _write(path, source, found)
     result = Scoring(out, len(source), interval_of_mean(found.nats), interval_of_mean(found.bits), found.bound,
-                     found.samples)  # fmt: skip
+                     found.samples, found.by)  # fmt: skip
     what = f"{len(source):,} images, on average" if len(source) > 1 else "one image with"
     screen.say(f"Wrote {path}: {what} {_words(result)}.")
     return result
@@ -66,7 +70,8 @@ def score(
 def _words(found: Scoring) -> str:
     """The means with their intervals, and whether they are bounds."""
     drawn = f", from {found.samples} draw{'s' * (found.samples != 1)} an image" if found.samples else ""
-    kind = f"a lower bound on the nats and an upper one on the bits{drawn}" if found.bound else f"exact{drawn}"
+    by = f" by {found.by}" if found.by else ""
+    kind = f"a lower bound on the nats and an upper one on the bits{by}{drawn}" if found.bound else f"exact{drawn}"
     spread = [f" (95% interval {e.low:.{digits}f} to {e.high:.{digits}f})" if found.images > 1 else ""
               for e, digits in ((found.nats, 2), (found.bits, 3))]  # fmt: skip
     return f"{found.nats.value:.2f} nats{spread[0]}, {found.bits.value:.3f} bits/dim{spread[1]}: {kind}"

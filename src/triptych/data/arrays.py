@@ -16,9 +16,9 @@ from triptych import chance
 from triptych.core import Batch, Shape
 from triptych.data.decode import Pixels
 from triptych.data.fit import Size, channel_note, fit_to, to_channels
-from triptych.data.layout import shown
 from triptych.errors import DataError
 from triptych.labels import written
+from triptych.words import shown
 
 Labels = NDArray[np.int64]
 Digests = NDArray[np.uint8]  # (N, 32): the SHA-256 of each image

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 from triptych.core import LONGEST
 from triptych.data.decode import Refused
 from triptych.data.folder import METADATA, Entry, Files, Skipped
+from triptych.intake import json_of
 from triptych.labels import cut, plain
 
 Line = tuple[int, Any, Any]  # its number, file_name and text, or whatever else stands there
@@ -79,8 +79,8 @@ def _lines(name: str, data: str, beside: dict[str, list[str]]) -> Iterator[Line]
 
 def _object(line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        found = json_of(line)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

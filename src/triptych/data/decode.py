@@ -33,8 +33,10 @@ from PIL import Image, ImageChops, ImageCms, UnidentifiedImageError
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 MOST_BYTES = 256 * 2**20
 MOST_PIXELS = 64_000_000
+MOST_SCANNED = 16 * MOST_PIXELS  # pixels of all passes of a progressive JPEG together
 Pixels = NDArray[np.uint8]
 
+_DEFLATED = 1032  # times that deflate can shrink anything
 _ORIENTATION, _WIDTH, _HEIGHT, _PHOTOMETRIC = 274, 256, 257, 262  # tags of TIFF and EXIF
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -135,6 +137,11 @@ def _opened(data: bytes) -> Image.Image:
         raise Refused(f"more than the {MOST_PIXELS:,} pixels that are decoded") from None
     if image.width * image.height > MOST_PIXELS:
         raise Refused(f"{image.width}x{image.height} pixels, more than the {MOST_PIXELS:,} that are decoded")
+    if image.format == "PNG" and image.height * (1 + image.width // 8) > _DEFLATED * len(data):
+        raise Refused(f"damaged ({image.width}x{image.height} pixels are claimed, and are not in {len(data):,} bytes)")
+    scans = data.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 1
+    if scans * image.width * image.height > MOST_SCANNED:
+        raise Refused(f"{image.width}x{image.height} pixels drawn in {scans:,} passes, more than are followed")
     return image
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from triptych.data.layout import shown
 from triptych.data.places import hold, make_room
 from triptych.errors import DataError
+from triptych.words import shown
 
 OFFLINE = "TRIPTYCH_OFFLINE"
 _PATIENCE = 30.0  # seconds without a byte

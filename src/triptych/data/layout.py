@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.words import shown
+
 _TRAIN, _HELD_OUT = "train", frozenset({"test", "val", "valid", "validation"})
 Parts = tuple[str, ...]
 
@@ -47,15 +49,6 @@ def layout(names: Sequence[str], folders: Sequence[str] = ()) -> Layout:
     notes += [f"folder {shown(name)} has no image that can be used and is no class" for name in empty]
     order = {name: index for index, name in enumerate(class_names)}
     return Layout(class_names, np.array([order[path[0]] for path in paths]), validation, tuple(notes))
-
-
-def shown(name: str) -> str:
-    """A name that is safe to print: control characters, direction marks and broken bytes are escaped.
-
-    >>> shown("a\\nb")
-    'a\\\\nb'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _rooted(paths: list[Parts], folders: list[Parts]) -> tuple[list[Parts], list[Parts]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from triptych.data.arrays import MOST_IN_MEMORY, ArraySource, Labels
-from triptych.data.layout import shown
+from triptych.data.zipped import Archive
 from triptych.errors import DataError
+from triptych.words import shown
 
 _KEYS = ("images", "x", "arr_0")
 MOST_CLASSES = 10_000
@@ -21,16 +21,20 @@ def read_npz(path: Path) -> ArraySource:
     """The images of an .npz file, or `DataError` with the cure."""
     where = shown(str(path))
     try:
-        with zipfile.ZipFile(path) as members:
+        with Archive(path) as file, zipfile.ZipFile(file) as members:
             total = sum(member.file_size for member in members.infolist())
-        if total > MOST_IN_MEMORY:
-            raise DataError(f"{where} holds {total:,} bytes, too many to read at once: pack the files themselves.")
-        with np.load(path, allow_pickle=False) as arrays:
-            key = next((key for key in _KEYS if key in arrays), None)
-            if key is None:
-                raise DataError(f"{where} holds {', '.join(arrays) or 'nothing'}: name the images 'images'.")
-            images, labels = arrays[key], arrays.get("labels")
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, KeyError, MemoryError) as error:
+            if total > MOST_IN_MEMORY:
+                raise DataError(f"{where} holds {total:,} bytes, too many to read at once: pack the files themselves.")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                key = next((key for key in _KEYS if key in arrays), None)
+                if key is None:
+                    found = shown(", ".join(arrays))[:200] or "nothing"
+                    raise DataError(f"{where} holds {found}: name the images 'images'.")
+                images, labels = arrays[key], arrays.get("labels")
+    except DataError:
+        raise
+    except Exception as error:  # a file that lies makes the readers raise anything
         raise DataError(f"{where} is damaged or holds more than plain arrays ({error}).") from error
     images = _images(images, where)
     if labels is None:

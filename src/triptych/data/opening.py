@@ -17,7 +17,6 @@ from triptych.data import packed
 from triptych.data.arrays import ArraySource, held_out
 from triptych.data.fit import Size, check
 from triptych.data.folder import Files, Folder
-from triptych.data.layout import shown
 from triptych.data.npz import read_npz
 from triptych.data.packing import (
     Note,
@@ -36,6 +35,7 @@ from triptych.data.places import claimed, data_folder, make_room, publish
 from triptych.data.sets import NAMED, open_named
 from triptych.data.zipped import Zip
 from triptych.errors import DataError, UsageError, nearest
+from triptych.words import shown
 
 FEW = 100  # images below which a sentence says what will happen
 

@@ -26,17 +26,20 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, PositiveInt, ValidationError
 
 from triptych import durable
 from triptych.core import Shape
 from triptych.data.arrays import ArraySource, Labels, digest, fingerprint
 from triptych.data.decode import Pixels
-from triptych.data.layout import shown
 from triptych.errors import DataError
+from triptych.intake import MOST_LISTS, bytes_of, json_of
+from triptych.words import quoted, shown
 
 FORMAT, SEALED = "triptych-pack", 4  # no bit away from the versions before it:
 UNSEALED = (1, 2)  # without texts and with them
 MANIFEST = "pack.json"
+_Three = tuple[PositiveInt, PositiveInt, PositiveInt]
 _ARRAYS = {"digests.npy": np.uint8, "labels.npy": np.int64, "validation.npy": np.bool_}
 
 
@@ -56,6 +59,22 @@ class Contents(NamedTuple):
     refused: Sequence[tuple[str, str]] = ()  # (file, reason)
     sizes: Sequence[tuple[str, int]] = ()  # ("480x640", images of that size), the most frequent first
     shapes: Sequence[tuple[Sequence[int], int]] = ()  # (channels, height, width) of files, the same way
+
+
+class _Said(BaseModel):
+    """The form of the manifest, as far as others rely on it."""
+
+    name: str
+    count: PositiveInt
+    image_shape: _Three
+    class_names: tuple[str, ...]
+    fingerprint: str
+    made_from: str = ""
+    fit: str = ""
+    converted: tuple[tuple[str, str], ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()
+    shapes: tuple[tuple[_Three, int], ...] = ()
 
 
 class Pack(NamedTuple):
@@ -100,18 +119,22 @@ def open_pack(folder: Path) -> Pack:
     """Open a pack, or raise `DataError` naming the file that is missing or damaged."""
     try:
         return _opened(folder, _manifest(folder))
-    except (KeyError, TypeError, AttributeError) as error:  # JSON of another form than ours
-        _damaged(folder / MANIFEST, f"it is not of the right form: {error!r}")
+    except ValidationError as error:
+        wrong = shown(", ".join(".".join(map(str, detail["loc"])) for detail in error.errors()))
+        _damaged(folder / MANIFEST, f"it is not of the right form: {wrong[:200]}")
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:  # JSON of another form than ours
+        _damaged(folder / MANIFEST, f"it is not of the right form: {quoted(error, 200)}")
 
 
 def _opened(folder: Path, manifest: dict[str, Any]) -> Pack:
-    shape = (manifest["count"], *manifest["image_shape"])
+    said = _Said.model_validate(manifest)
+    shape = (said.count, *said.image_shape)
     for name, facts in manifest["files"].items():
         path = folder / os.path.basename(name)
         present = path.stat().st_size if path.is_file() else 0
         if present != facts["bytes"]:
             _damaged(path, f"{present:,} bytes are there instead of {facts['bytes']:,}")
-        if "sha256" in facts and hashlib.sha256(path.read_bytes()).hexdigest() != facts["sha256"]:
+        if "sha256" in facts and _sha256(path) != facts["sha256"]:
             _damaged(path, "its content has changed")
     images = _load(folder / "images.npy", np.uint8, shape, mapped=True)
     digests = _load(folder / "digests.npy", np.uint8, (shape[0], 32))
@@ -119,19 +142,19 @@ def _opened(folder: Path, manifest: dict[str, Any]) -> Pack:
     labels = _load(folder / "labels.npy", np.int64, shape[:1]) if extras["labels.npy"] else None
     validation = _load(folder / "validation.npy", np.bool_, shape[:1]) if extras["validation.npy"] else None
     names = _json(folder / "names.json")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        _damaged(folder / "names.json", "it does not hold one name for each image")
     texts = _json(folder / "texts.json") if "texts.json" in manifest["files"] else []
     if not isinstance(texts, list) or len(texts) not in (0, len(images)) or not all(isinstance(t, str) for t in texts):
         _damaged(folder / "texts.json", "it does not hold one text for each image")
-    source = ArraySource(
-        images, labels, manifest["class_names"], names, digests, texts=texts, path=folder / "images.npy"
-    )
+    source = ArraySource(images, labels, said.class_names, names, digests, texts=texts, path=folder / "images.npy")
     if labels is not None and len(labels) and not 0 <= labels.min() <= labels.max() < len(source.class_names):
         _damaged(folder / "labels.npy", "a label is of no class")
-    if len(names) != len(source) or source.fingerprint != manifest["fingerprint"]:
+    if len(names) != len(source) or source.fingerprint != said.fingerprint:
         _damaged(folder / MANIFEST, "it does not belong to the files beside it")
-    says = {key: manifest[key] for key in Contents._fields if key in manifest}
+    says = said.model_dump(exclude={"count", "fingerprint"})
     contents = Contents(**says, names=names, texts=texts, labels=labels, validation=validation)
-    return Pack(source, contents, manifest["fingerprint"])
+    return Pack(source, contents, said.fingerprint)
 
 
 def verify(folder: str | Path) -> int:
@@ -174,6 +197,11 @@ def _write(path: Path, data: bytes) -> dict[str, Any]:
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _flush(file: Any) -> None:
     file.flush()
     os.fsync(file.fileno())
@@ -199,19 +227,19 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        return json_of(bytes_of(path, MOST_LISTS))
+    except (OSError, ValueError) as error:
         _damaged(path, str(error))
 
 
 def _load(path: Path, dtype: Any, shape: tuple[int, ...], mapped: bool = False) -> Any:
     try:
-        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # no more than the file has, whatever its head says
+    except (OSError, ValueError, OverflowError) as error:
         _damaged(path, str(error))
     if array.dtype != dtype or array.shape != tuple(shape):
         _damaged(path, f"{array.dtype} {array.shape} is there instead of {np.dtype(dtype)} {tuple(shape)}")
-    return array
+    return array if mapped else np.array(array)
 
 
 def _damaged(path: Path, reason: str) -> NoReturn:

@@ -23,11 +23,12 @@ from triptych.data.arrays import ArraySource
 from triptych.data.captions import captions
 from triptych.data.fit import Size, channel_note, channels_for
 from triptych.data.folder import Entry, Files
-from triptych.data.layout import layout, shown
+from triptych.data.layout import layout
 from triptych.data.places import claimed, make_room, publish
 from triptych.data.spool import Line, Spool
 from triptych.data.worker import Reply, Task, Workers
 from triptych.errors import DataError
+from triptych.words import shown
 
 Progress = Callable[[int, int], None]  # (done, total)
 Note = Callable[[str], None]

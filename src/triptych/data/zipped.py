@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 import stat
+import weakref
 import zipfile
 import zlib
 from pathlib import Path
 
 from triptych.data.decode import MOST_BYTES, Refused
 from triptych.data.folder import Entry, Skipped, is_hidden, parted
-from triptych.data.layout import shown
 from triptych.errors import DataError
+from triptych.intake import regular
+from triptych.words import shown
 
 MOST_MEMBERS = 2_000_000
 MOST_RATIO = 100  # of a file's size to its size in the archive
@@ -20,6 +23,21 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, Runtim
 _SMALL = 2**20  # below this many bytes no ratio is suspicious
 _ELSEWHERE = re.compile(r"\\|\0|^[A-Za-z]:")  # backslashes, drives, and names that end early
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+class Archive(io.BufferedReader):
+    """A zip file whose list of members, which is read in one piece, is weighed before it is made into objects."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(regular(path)))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MOST_BYTES + 1:
+            raise ValueError(f"it asks for {size:,} bytes at once")
+        data = super().read(size)
+        if len(data) > _SMALL and data.count(zipfile.stringCentralDir) > MOST_MEMBERS:  # type: ignore[attr-defined]
+            raise ValueError(f"it lists more than {MOST_MEMBERS:,} files: unpack it yourself")
+        return data
 
 
 class Zip:
@@ -31,8 +49,10 @@ class Zip:
         self.folders: list[str] = []
         self.skipped: Skipped = []
         try:
-            self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            file = Archive(path)
+            weakref.finalize(self, file.close)
+            self._zip = zipfile.ZipFile(file)
+        except Exception as error:  # a list that lies makes the reader raise anything
             raise DataError(f"{shown(str(path))} is not a zip archive that can be read ({error}).") from error
         members = self._zip.infolist()
         if len(members) > MOST_MEMBERS:

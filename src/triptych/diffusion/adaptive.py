@@ -24,7 +24,7 @@ STAGES = (
     (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
 )
 ERRORS = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
-FIRST, MOST = 0.1, 100_000  # the first step in u; steps before it gives up
+FIRST, LEAST = 0.1, 1e-10  # the first step in u; the step that is given up, should it still be too long
 
 
 def rk45(denoise: Denoiser, y: Tensor, levels: Tensor, draw: Draw, rtol: float = 1e-4, atol: float = 1e-4) -> Tensor:
@@ -48,22 +48,25 @@ def _walked(denoise: Denoiser, y: Tensor, start: float, end: float, rtol: float,
     u = torch.full((len(y),), start, dtype=torch.float64, device=y.device)  # (B,)
     h = torch.full_like(u, way * min(FIRST, abs(end - start)))
     first = slope(y, u)
-    for _ in range(MOST):
-        if bool((u == end).all()):
-            return y
+    while bool((u != end).any()):
         slopes = [first]
         for node, weights in zip(NODES, STAGES, strict=True):
             ahead = y + _column(h, y) * sum(w * k for w, k in zip(weights, slopes, strict=True) if w)
             slopes.append(slope(ahead, u + node * h))
         wrong = _column(h, y) * sum(w * k for w, k in zip(ERRORS, slopes, strict=True) if w)
         size = (wrong / (atol + rtol * torch.maximum(y.abs(), ahead.abs()))).flatten(1).square().mean(1).sqrt().double()
+        size = size.nan_to_num(math.inf)  # an answer that is no number was asked for too far away
         taken = size <= 1
+        if bool((~taken & (h.abs() < LEAST)).any()):
+            raise UsageError(
+                f"rk45 is stuck at level {u.exp().max():.4g}: the network's answers are no smooth function."
+            )
         y = torch.where(_column(taken, y).bool(), ahead, y)
         first = torch.where(_column(taken, y).bool(), slopes[-1], first)
         last = (u + h - end) * way >= -1e-12
         u = torch.where(taken, torch.where(last, torch.full_like(u, end), u + h), u)
         h = way * torch.minimum(h.abs() * (0.9 * size.clamp(min=1e-10) ** -0.2).clamp(0.2, 5), (end - u).abs())
-    raise UsageError(f"rk45 took {MOST:,} steps and did not arrive: the network's answers are no smooth function of y.")
+    return y
 
 
 def _column(value: Tensor, y: Tensor) -> Tensor:

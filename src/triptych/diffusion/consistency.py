@@ -16,7 +16,7 @@ from torch import Tensor
 
 from triptych.core import Batch, Model, Objective, Stats, Turn
 from triptych.diffusion.levels import Levels, log_normal
-from triptych.diffusion.model import Diffusion
+from triptych.diffusion.walker import Walker
 from triptych.errors import UsageError
 from triptych.labels import with_gaps
 
@@ -52,7 +52,7 @@ class Consistency(Objective):
 
     def turns(self, model: Model) -> Sequence[Turn]:
         """One turn, "consistency", that moves the whole model; a `UsageError` where D(y, 0) is not y."""
-        if not isinstance(model, Diffusion):
+        if not isinstance(model, Walker):
             raise UsageError(f"This objective teaches a diffusion model such as edm, no {type(model).__name__}.")
         at_zero = model.scaling(torch.zeros(1, dtype=torch.float64))
         if at_zero.skip.item() != 1 or at_zero.out.item() != 0:
@@ -61,7 +61,7 @@ class Consistency(Objective):
             )
         return [Turn("consistency", list(model.parameters()), partial(self._loss, model))]
 
-    def _loss(self, model: Diffusion, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
+    def _loss(self, model: Walker, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
         """Losses (B,) of one pair of levels for each image, and the numbers to log."""
         x, given = batch.images, with_gaps(batch.given, self.label_dropout)
         s, factor = self.levels.draw(len(x), model.table)  # (B,), (B,)

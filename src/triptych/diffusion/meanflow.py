@@ -7,6 +7,7 @@ be the mean of the velocity from r to t; p = t (T + 1) - 1 the place of a time i
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated
@@ -17,9 +18,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from triptych.core import Batch, Given, Model, Objective, Stats, Turn
 from triptych.diffusion.levels import Levels, logit_normal
-from triptych.diffusion.model import Diffusion
 from triptych.diffusion.paths import straight
 from triptych.diffusion.scaling import flow
+from triptych.diffusion.walker import Walker
 from triptych.errors import UsageError
 from triptych.labels import with_gaps
 
@@ -53,7 +54,7 @@ class MeanFlow(Objective):
 
     def turns(self, model: Model) -> Sequence[Turn]:
         """One turn, "mean", that moves the whole model; a `UsageError` for one that has no mean velocities."""
-        if not isinstance(model, Diffusion):
+        if not isinstance(model, Walker):
             raise UsageError(f"This objective teaches a diffusion model such as meanflow, no {type(model).__name__}.")
         if model.scaling is not flow or not torch.equal(model.table, straight(len(model.table)).table.to(model.table)):
             raise UsageError("model: mean velocities are those of the straight path; take path straight, scaling flow.")
@@ -61,7 +62,7 @@ class MeanFlow(Objective):
             raise UsageError("model.net: the network is not told where a stretch ends; set model.net.until=true.")
         return [Turn("mean", list(model.parameters()), partial(self._loss, model))]
 
-    def _loss(self, model: Diffusion, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
+    def _loss(self, model: Walker, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
         """Losses (B,) of one stretch of the path for each image, and the numbers to log."""
         x, given = batch.images, with_gaps(batch.given, self.label_dropout)
         r, t = self._times(len(x), model.table)  # (B,) each
@@ -84,7 +85,7 @@ class MeanFlow(Objective):
         return times[0].where(far, times[1]), times[1]
 
 
-def mean_velocity(model: Diffusion, x_t: Tensor, r: Tensor, t: Tensor, given: Given | Mapping[str, Tensor]) -> Tensor:
+def mean_velocity(model: Walker, x_t: Tensor, r: Tensor, t: Tensor, given: Given | Mapping[str, Tensor]) -> Tensor:
     """u (B, C, H, W) from times r to t (B,)."""
     steps = len(model.table) + 1
     answer: Tensor = model.net(x_t, t * steps - 1, {**given, "until": r * steps - 1})
@@ -92,12 +93,13 @@ def mean_velocity(model: Diffusion, x_t: Tensor, r: Tensor, t: Tensor, given: Gi
 
 
 @torch.no_grad()
-def change(model: Diffusion, x_t: Tensor, r: Tensor, t: Tensor, v: Tensor, given: Given) -> Tensor:
+def change(model: Walker, x_t: Tensor, r: Tensor, t: Tensor, v: Tensor, given: Given) -> Tensor:
     """du/dt along the path, (B, C, H, W): v du/dx_t + du/dt, in one pass (Geng et al. 2025, equation 8)."""
 
     def u(x_t: Tensor, t: Tensor) -> Tensor:
         return mean_velocity(model, x_t, r, t, given)
 
-    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no forward derivative
+    with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():  # the fused kernels have no forward derivative
+        warnings.simplefilter("ignore", FutureWarning)  # PyTorch scripts its own derivatives
         slope: Tensor = torch.func.jvp(u, (x_t, t), (v, torch.ones_like(t)))[1]
     return slope

@@ -1,245 +1,58 @@
-"""The one model of the family: a network that tells the clean image from a noisy one.
+"""The model of the family whose estimate of the clean image is the mean of all that it may be.
 
-What the network is (`nets/`), how images become noise (`paths.py`), what the network answers (`scaling.py`), which
-levels are walked (`schedules.py`) and how (`samplers.py`) are five values that do not know each other.
+Then its slope is that of the probability flow, which leads images to noise and back, and noisy images have a
+likelihood (`likelihood.py`). One step of a walk can be any of `walks.py`.
 
-Notation: B batch, C channels, H W sides; x clean image in [-1, 1]; n standard normal noise; y = x + s n the noisy
-image at level s, D the estimate of x; z = y / sqrt(1 + s^2) at the highest level, N(0, I) for images.
+Notation: B batch, C channels, H W sides; x clean image in [-1, 1]; y = x + s n the noisy image at level s; S the top
+level; z = y / sqrt(1 + S^2) there, N(0, I) for images.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from triptych.chance import Draw
-from triptych.core import NOTHING, Degradation, Given, Model, Shape
-from triptych.diffusion import editing, paths, samplers, schedules
-from triptych.diffusion.guidance import guided, within
-from triptych.diffusion.paths import Path
-from triptych.diffusion.samplers import Denoiser
-from triptych.diffusion.scaling import Scaling
-from triptych.diffusion.walks import SAMPLERS, SCHEDULES, Watch, checked, known, watched
-from triptych.errors import UsageError
-from triptych.labels import classes_of
-from triptych.nets.reading import ByteReader
-
-Reader = Annotated[ByteReader, "reader"]
-Net = Annotated[Callable[..., nn.Module], "net", "later"]  # built when it is known what it is told of images
-TEACHER = 64  # steps of the walk that a schedule is fitted to
-DECODING = 50  # steps from noise to images and back
-NO_CHANCE = Draw(())  # where nothing is drawn
+from triptych.core import NOTHING, Given, Likelihood
+from triptych.diffusion.flow import flowed
+from triptych.diffusion.likelihood import FLOOR, WAYS
+from triptych.diffusion.walker import Walker
+from triptych.errors import UsageError, nearest
 
 
-class Diffusion(Model):
-    """A denoiser D(y, s) = skip * y + out * net(inp * y, place of s in the path's table).
+class Diffusion(Walker):
+    """A walker that encodes and scores along the probability flow, from level `FLOOR` to the top of the table."""
 
-    `conditional` models are told the class of an image, given["labels"] (B,), or that it may be of any; those with a
-    `reader` a text about it, given["text"] (B, L), or none; those with a `degradation` are shown what is left of it,
-    given["image"] (B, C, H, W), or zeros, a grey that no uint8 has: it may be any. `sampler`, `schedule` and `steps`
-    are how images are made unless asked otherwise; meanwhile estimates of the clean image are kept in [-bound,
-    bound], as Ho et al. do, with null as they are (latents know no bounds).
-    """
+    ways: Mapping[str, int] = MappingProxyType({name: way.samples for name, way in WAYS.items()})
 
-    def __init__(
-        self,
-        net: Net,
-        path: Annotated[Path, "path"],
-        scaling: Annotated[Scaling, "scaling"],
-        image_shape: Shape,
-        classes: int = 0,
-        conditional: bool = False,
-        sampler: str = "ddim",
-        schedule: str = "uniform",
-        steps: int = 50,
-        bound: float | None = None,
-        reader: Reader | None = None,
-        degradation: Annotated[Degradation, "degradation"] | None = None,
-    ) -> None:
-        super().__init__()
-        self.image_shape = self.latent_shape = image_shape
-        self.classes = classes_of(conditional, classes)
-        words, shown = reader.features if reader else 0, image_shape[0] if degradation else 0
-        self.net = net(image_shape=image_shape, classes=self.classes, words=words, shown=shown)
-        self.reader, self.degradation = reader, degradation
-        self.alpha, self.scaling = path.alpha, scaling
-        self.sampler, self.schedule, self.steps = known(sampler, SAMPLERS), known(schedule, SCHEDULES), steps
-        self.bound = math.inf if bound is None else bound
-        self.table: Tensor  # (T,) the levels that it is taught, rising
-        self.register_buffer("table", path.table.float(), persistent=False)
-
-    @property
-    def reads(self) -> frozenset[str]:
-        told = {"text": self.reader, "image": self.degradation}
-        return super().reads | {name for name, part in told.items() if part}
-
-    def read(self, given: Given) -> Given:
-        """What is given, with words in the place of a text; where nothing is to be read, as it is."""
-        if self.reader is None or "text" not in given:
-            return given
-        words, heard = self.reader(given["text"])
-        return {**{name: value for name, value in given.items() if name != "text"}, "words": words, "heard": heard}
-
-    def denoise(self, y: Tensor, s: Tensor, given: Given = NOTHING, until: Tensor | None = None) -> Tensor:
-        """D (B, C, H, W), without bounds, at levels s (B,); the network may be told `until` which (B,) it leads."""
-        if until is not None:
-            given = {**given, "until": paths.place(self.table, until)}
-        skip, out, inp = (factor.view(-1, 1, 1, 1) for factor in self.scaling(s))
-        answer: Tensor = self.net(inp * y, paths.place(self.table, s), self.read(given))  # (B, C, H, W)
-        return skip * y + out * answer
+    def decode(self, z: Tensor, given: Given = NOTHING, steps: int = 12) -> Tensor:
+        """Noise (B, C, H, W) to images down the probability flow, by 4 `steps` estimates; raises as `sample` does."""
+        return flowed(self.denoiser(len(z), given), z * self.spread(), self.table[-1].item(), FLOOR, steps)[0]
 
     @torch.no_grad()
-    def sample(
-        self,
-        draw: Draw,
-        given: Given = NOTHING,
-        sampler: str | None = None,
-        steps: int | None = None,
-        schedule: str | Tensor | None = None,
-        guidance: float | None = None,
-        interval: tuple[float, float] | None = None,
-        weaker: Model | None = None,
-        autoguidance: float | None = None,
-        watch: Watch | None = None,
-    ) -> Tensor:
-        """New images (B, C, H, W), one for each generator of `draw`.
+    def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None, steps: int = 12) -> Tensor:
+        """Images (B, C, H, W) to the noise of which `decode` makes them, up the same flow.
 
-        `sampler` is one of `SAMPLERS`, `schedule` one of `SCHEDULES` or the levels themselves (K + 1,), falling;
-        `steps` is how many levels are walked. `guidance` is the scale of guidance away from images of any class, at
-        levels in `interval`; `autoguidance` that away from the estimates of a `weaker` model of the family. `watch`
-        is shown each level and the estimates there. Raises a `UsageError` for what there is not.
+        Each path is a function of its start, so that the way back is the same (Song et al. 2021, arXiv:2011.13456,
+        section 4.3): the more `steps`, the closer. The noise is a function of the image: `draw` changes nothing.
         """
-        walk = SAMPLERS[known(sampler or self.sampler, SAMPLERS)]
-        denoise = self._steered(len(draw), given, guidance, interval, weaker, autoguidance)
-        denoise = watched(denoise, watch) if watch else denoise
-        z = draw.normal(*self.latent_shape).to(self.table.dtype)
-        return walk(denoise, z * self.spread(), self.levels(schedule, steps), draw)
+        return flowed(self.denoiser(len(x), given), x, FLOOR, self.table[-1].item(), steps)[0] / self.spread()
 
     @torch.no_grad()
-    def vary(
-        self,
-        x: Tensor,
-        strength: float,
-        draw: Draw,
-        given: Given = NOTHING,
-        sampler: str | None = None,
-        steps: int | None = None,
-        schedule: str | Tensor | None = None,
-        guidance: float | None = None,
-    ) -> Tensor:
-        """Images (B, C, H, W) noised to a share `strength` of the walk and walked down; 1 is `sample`, 0 are they."""
-        if strength == 1:
-            return self.sample(draw, given, sampler, steps, schedule, guidance)
-        walk = SAMPLERS[known(sampler or self.sampler, SAMPLERS)]
-        denoise = self._steered(len(x), given, guidance)
-        return editing.varied(walk, denoise, x, self.levels(schedule, steps), strength, draw)
+    def log_likelihood(
+        self, x: Tensor, draw: Draw, given: Given = NOTHING, samples: int | None = None, by: str = "variational"
+    ) -> Likelihood:
+        """A lower bound on log P(x), `by` one of `likelihood.WAYS`, with so many `samples`, else as many as it names.
 
-    @torch.no_grad()
-    def inpaint(
-        self,
-        x: Tensor,
-        new: Tensor,
-        draw: Draw,
-        given: Given = NOTHING,
-        steps: int | None = None,
-        schedule: str | Tensor | None = None,
-        jumps: int = editing.JUMPS,
-        guidance: float | None = None,
-    ) -> Tensor:
-        """Images (B, C, H, W) whose pixels `new` (B, 1, H, W) are made to fit the rest, each step `jumps` times."""
-        denoise = self._steered(len(x), given, guidance)
-        return editing.inpainted(denoise, x, new, self.levels(schedule, steps), draw, jumps)
-
-    def decode(self, z: Tensor, given: Given = NOTHING, steps: int | None = None) -> Tensor:
-        """Noise (B, C, H, W) to images by DDIM along the table; raises as `sample` does, which draws the noise.
-
-        In 50 `steps` unless told otherwise; a model of one step takes its own, and its gradient is cheap.
+        Raises a `UsageError` where there is no such way, or fewer samples than 1.
         """
-        walk = SAMPLERS[self.sampler] if self.steps == 1 else samplers.ddim
-        down = paths.walk(self.table, steps or (1 if self.steps == 1 else DECODING))
-        return walk(self.denoiser(len(z), given), z * self.spread(), down, NO_CHANCE)
-
-    @torch.no_grad()
-    def encode(self, x: Tensor, given: Given = NOTHING, draw: Draw | None = None, steps: int = DECODING) -> Tensor:
-        """Images (B, C, H, W) to the noise of which `decode` makes them, by DDIM run upwards.
-
-        The more `steps`, the closer. The noise is a function of the image: `draw` changes nothing.
-        """
-        up = paths.walk(self.table, steps).flip(0)
-        up[0] = self.table[0]  # the image itself counts as its lowest level
-        return samplers.ddim(self.denoiser(len(x), given, bounded=False), x, up, NO_CHANCE) / self.spread()
-
-    @torch.no_grad()
-    def fitted(
-        self, draw: Draw, given: Given = NOTHING, sampler: str | None = None, steps: int = 8
-    ) -> tuple[Tensor, float, float]:
-        """Levels (steps + 1,) fitted to this model and a sampler that draws nothing, by images at these seeds.
-
-        The goal is where `TEACHER` steps of Heun's method lead the same noise. Also how far images end from there,
-        root mean square over their values: with the fitted levels, and with the best plain schedule.
-        """
-        walk = SAMPLERS[known(sampler or self.sampler, SAMPLERS)]
-        denoise = self.denoiser(len(draw), given)
-        y = draw.normal(*self.latent_shape).to(self.table.dtype) * self.spread()
-
-        def end(levels: Tensor) -> Tensor:
-            return walk(denoise, y, levels, NO_CHANCE)
-
-        goal = samplers.heun(denoise, y, self.levels("karras", TEACHER), NO_CHANCE)
-        plain = [self.levels(name, steps) for name in SCHEDULES]
-        best = min(plain, key=lambda levels: float((end(levels) - goal).square().mean()))
-        levels, error = schedules.fitted(end, best, goal, self.table[0].item())
-        return levels, error, float((end(best) - goal).square().mean().sqrt())
-
-    def levels(self, schedule: str | Tensor | None = None, steps: int | None = None) -> Tensor:
-        """The falling levels (steps + 1,) of a schedule, float64, from the top of the table to 0."""
-        if isinstance(schedule, Tensor):
-            return checked(schedule, self.table)
-        return SCHEDULES[known(schedule or self.schedule, SCHEDULES)](self.table, steps or self.steps)
-
-    def spread(self) -> float:
-        """What the highest level multiplies N(0, I) by to give y."""
-        return math.hypot(1.0, self.table[-1].item())
-
-    def denoiser(self, images: int, given: Given = NOTHING, bounded: bool = True) -> Denoiser:
-        """`denoise` with what is given of so many images, its answers within bounds."""
-        if self.classes and "labels" in given:
-            labels = given["labels"]
-            if labels.shape != (images,) or labels.min() < 0 or labels.max() >= self.classes:
-                raise UsageError(f"This model takes labels: give one from 0 to {self.classes - 1} for each image.")
-        if self.degradation and images and "image" in given and given["image"].shape != (images, *self.image_shape):
-            raise UsageError(f"This model is shown images: give one of {self.image_shape} for each that it makes.")
-        bound, read = self.bound if bounded else math.inf, self.read(given)
-        return lambda y, s, until=None: self.denoise(y, s, read, until).clamp(-bound, bound)
-
-    def _steered(
-        self,
-        images: int,
-        given: Given,
-        guidance: float | None = None,
-        interval: tuple[float, float] | None = None,
-        weaker: Model | None = None,
-        autoguidance: float | None = None,
-    ) -> Denoiser:
-        """The denoiser away from what says less of the image, where that is asked for."""
-        denoise, away = self.denoiser(images, given), []
-        if guidance is not None:
-            if not self.reads:
-                raise UsageError("guidance: this model knows neither classes nor texts to be guided to; leave it out.")
-            away.append((self.denoiser(images, _unknown(given)), guidance))
-        if autoguidance is not None:
-            if not isinstance(weaker, Diffusion) or weaker.image_shape != self.image_shape:
-                raise UsageError("autoguidance: give a weaker model of the same family and size, such as an early at/.")
-            heard = {name: value for name, value in given.items() if name in weaker.reads}
-            away.append((weaker.denoiser(images, heard), autoguidance))
-        steered = guided(denoise, *away)
-        return within(steered, denoise, *interval) if away and interval else steered
-
-
-def _unknown(given: Given) -> Given:
-    """What is given, without what an image is to show."""
-    return {name: value for name, value in given.items() if name not in ("labels", "text")}
+        if by not in WAYS:
+            raise UsageError(f"This model does not score by {by!r}: {nearest(by, WAYS)}")
+        if samples is not None and samples < 1:
+            raise UsageError(f"The bound was asked for with {samples} samples; it takes 1 or more.")
+        way, denoise = WAYS[by], self.denoiser(len(x), given)
+        nats = way.bound(denoise, x, draw, self.table[-1].item(), samples or way.samples)
+        return Likelihood(nats, bound=True, by=way.words)

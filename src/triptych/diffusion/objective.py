@@ -14,8 +14,8 @@ from torch import Tensor
 
 from triptych.core import Batch, Given, Model, Objective, Stats, Turn
 from triptych.diffusion.levels import Levels, uniform
-from triptych.diffusion.model import Diffusion
 from triptych.diffusion.pairing import Pairing, independent
+from triptych.diffusion.walker import Walker
 from triptych.diffusion.weighting import Weighting, unit
 from triptych.errors import UsageError
 from triptych.labels import with_gaps
@@ -49,11 +49,11 @@ class Denoising(Objective):
 
     def turns(self, model: Model) -> Sequence[Turn]:
         """One turn, "denoise", that moves the whole model."""
-        if not isinstance(model, Diffusion):
+        if not isinstance(model, Walker):
             raise UsageError(f"This objective teaches a diffusion model such as ddpm, no {type(model).__name__}.")
         return [Turn("denoise", list(model.parameters()), partial(self._loss, model))]
 
-    def _loss(self, model: Diffusion, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
+    def _loss(self, model: Walker, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
         """Losses (B,) at one level and with one noise for each image, and the numbers to log."""
         x = batch.images  # (B, C, H, W)
         s, factor = self.levels.draw(len(x), model.table)  # (B,), (B,)
@@ -66,7 +66,7 @@ class Denoising(Objective):
             self.levels.follow(s, losses.detach(), model.table)
         return factor * losses, {"clean": wrong.detach().square().mean()}
 
-    def _shown(self, model: Diffusion, x: Tensor, given: Given) -> Given:
+    def _shown(self, model: Walker, x: Tensor, given: Given) -> Given:
         """What is given, and what is left of the images where the model is shown that."""
         if not model.degradation:
             return given

@@ -26,6 +26,8 @@ SAMPLERS: dict[str, Sampler] = {
     "consistency": jumps.consistency,
     "average": jumps.average,
 }
+FITTED = ("ddim", "euler", "heun", "dpm++2m", "unipc", "ipndm")  # draw nothing, and ask at the levels and nowhere else
+LEAST = {"rk45": 2}  # steps, where one does not do: rk45 flows to the last level above 0, and takes one step more
 SCHEDULES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "uniform": paths.walk,
     "karras": schedules.karras,
@@ -39,6 +41,14 @@ def known(name: str, menu: Mapping[str, object]) -> str:
         what = "sampler" if menu is SAMPLERS else "schedule"
         raise UsageError(f"There is no {what} {name!r}; {nearest(name, menu)}")
     return name
+
+
+def enough(sampler: str, levels: Tensor) -> Tensor:
+    """The levels themselves; a sentence where they are too few for a sampler."""
+    least, steps = LEAST.get(known(sampler, SAMPLERS), 1), len(levels) - 1
+    if steps < least:
+        raise UsageError(f"{sampler} was asked to take {steps} step{'s' * (steps != 1)}; give {least} or more.")
+    return levels
 
 
 def watched(denoise: Denoiser, watch: Watch) -> Denoiser:

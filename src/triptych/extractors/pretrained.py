@@ -12,7 +12,6 @@ Notation: B batch, C channels, H height, W width, D features.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from torch.nn.functional import normalize
 from triptych.errors import ResourceError, UsageError, package
 from triptych.extractors import Extractor, Seen
 from triptych.extractors.seeing import WHITE, looking, over, resized, sha256
+from triptych.intake import json_of, text_of
 
 NEEDED = ["config.json", "model.safetensors"]
 
@@ -110,8 +110,8 @@ def _folder(kind: Kind, folder: Path) -> Path:
     if missing:
         raise UsageError(f"{folder} has no {' and no '.join(missing)}: name a folder that transformers has saved.")
     try:
-        found = json.loads((folder / NEEDED[0]).read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError) as error:
+        found = json_of(text_of(folder / NEEDED[0])).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"{folder / NEEDED[0]} is not a model's configuration: save the model again.") from error
     if found not in kind.types:
         raise UsageError(f"{folder} holds a model of the type {found!r}, not {kind.name}: name another folder.")

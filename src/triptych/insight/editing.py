@@ -6,14 +6,13 @@ Notation: N images, K variants of each, B batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from triptych.chance import Draw
 from triptych.core import NOTHING, Encodes, Given, Model
-from triptych.data.photographs import open_images
+from triptych.data.photographs import open_images, sides
 from triptych.errors import DataError, UsageError
 from triptych.insight.asking import Progress, able
 from triptych.pixels import grid, to_float, to_uint8
@@ -58,13 +57,13 @@ def mask_for(path: str, images: Sequence[str], model: Model) -> Tensor:
 
     Raises a `DataError` for a mask that has neither the images' sides nor the model's, and for one of a single colour.
     """
-    sides = {image: _sides(image) for image in images}
-    mine, (height, width) = _sides(path), model.image_shape[1:]
-    wrong = [name for name, there in sides.items() if there != mine]
-    if wrong and mine != (width, height):
-        high, wide = sides[wrong[0]][::-1]
+    found = {image: sides(image) for image in images}
+    mine, (height, width) = sides(path), model.image_shape[1:]
+    wrong = [name for name, there in found.items() if there != mine]
+    if wrong and mine != (height, width):
+        high, wide = found[wrong[0]]
         raise DataError(
-            f"The mask {path} has {mine[1]}x{mine[0]} pixels and {wrong[0]} {high}x{wide}: give a mask of the image's "
+            f"The mask {path} has {mine[0]}x{mine[1]} pixels and {wrong[0]} {high}x{wide}: give a mask of the image's "
             f"size, or of the model's, {height}x{width}."
         )
     fit = str(model.recipe["data"].get("fit", "crop"))
@@ -79,14 +78,3 @@ def side_by_side(images: Tensor, changed: Tensor) -> Tensor:
     """A picture (C, H', W') with a row for each uint8 image (N, C, H, W): itself, then its variants (N, K, C, H, W)."""
     rows = torch.cat([images[:, None], changed], 1)
     return grid(rows.flatten(0, 1), rows.shape[1])
-
-
-def _sides(path: str) -> tuple[int, int]:
-    """Width and height of an image file, of its header alone."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(Path(path)) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as an image ({error}); give an image file.") from error

@@ -11,7 +11,6 @@ Notation: B batch, L bytes, T tokens of the longest text, F features of a word; 
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.errors import ResourceError, UsageError, package
+from triptych.intake import json_of, text_of
 
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
 CLASSES = {"clip": "CLIPTextModel", "clip_text_model": "CLIPTextModel", "t5": "T5EncoderModel"}  # by model_type
@@ -84,9 +84,9 @@ def opened(encoder: str) -> Encoder:
     if missing:
         raise UsageError(f"{folder} has no {' and no '.join(missing)}: name a folder that transformers has saved.")
     try:
-        config = json.loads((folder / NEEDED[0]).read_text(encoding="utf-8"))
+        config = json_of(text_of(folder / NEEDED[0]))
         kind = CLASSES.get(config["model_type"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder / NEEDED[0]} is not a model's configuration: save the model again.") from error
     if kind is None:
         raise UsageError(f"{folder} holds a model of the type {config['model_type']!r}: name a CLIP or a T5.")

@@ -42,6 +42,15 @@ def attends(sides: Side, attention: Sequence[int]) -> bool:
     return 1 << (max(sides) - 1).bit_length() in attention
 
 
+def check_sizes(width: int, multipliers: Sequence[int], blocks: int, dropout: float, least: int = 1) -> None:
+    """Raise a `UsageError` for sizes of which no U-Net can be built; its width is `least` or more."""
+    if width < least or blocks < 1 or min(multipliers, default=0) < 1 or not 0 <= dropout < 1:
+        raise UsageError(
+            f"No U-Net has width {width}, multipliers {multipliers}, blocks {blocks}, dropout {dropout}: "
+            f"give a width of at least {least}, multipliers and blocks of at least 1, dropout in [0, 1)."
+        )
+
+
 class UNet(nn.Module):
     """Noisy images (B, C, H, W) and what stands for their noise levels (B,) to (B, C, H, W).
 
@@ -68,11 +77,7 @@ class UNet(nn.Module):
         shown: int = 0,
     ) -> None:
         super().__init__()
-        if width < 4 or blocks < 1 or min(multipliers, default=0) < 1 or not 0 <= dropout < 1:
-            raise UsageError(
-                f"No U-Net has width {width}, multipliers {multipliers}, blocks {blocks}, dropout {dropout}: "
-                "give a width of at least 4, multipliers and blocks of at least 1, dropout in [0, 1)."
-            )
+        check_sizes(width, multipliers, blocks, dropout, least=4)
         channels, sides = image_shape[0], ladder(image_shape[1:], len(multipliers))
         self.shown, self.until = shown, until
         widths = [width * multiplier for multiplier in multipliers[: len(sides)]]

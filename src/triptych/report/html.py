@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from triptych.pixels import as_picture
+from triptych.words import shown
 
 
 @cache
@@ -17,7 +18,14 @@ def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("triptych", "report")
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=loader)
+    return Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=loader, finalize=_plain
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Text without control codes, direction marks and broken bytes; escaping the rest is the engine's work."""
+    return shown(value, keep="\n") if type(value) is str else value
 
 
 def render(template: str, **values: Any) -> str:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from triptych import durable
 from triptych.core import Stats
-from triptych.errors import NumericsError
+from triptych.errors import DataError, NumericsError
+from triptych.intake import MOST_LISTS, bytes_of, json_of
 from triptych.training.state import State
 
 
@@ -92,11 +93,15 @@ def read(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    try:
+        whole = bytes_of(path, MOST_LISTS).decode(errors="replace")
+    except (OSError, ValueError) as error:
+        raise DataError(f"The log {path} cannot be read ({error}): move it out of the run.") from error
+    for text in whole.splitlines():
         try:
-            line = json.loads(text)
+            line = json_of(text)
         except ValueError:
             continue
-        if isinstance(line, dict) and "seen" in line and "seconds" in line:
+        if isinstance(line, dict) and all(isinstance(line.get(key), (int, float)) for key in ("seen", "seconds")):
             lines.append(line)
     return lines

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.errors import UsageError
+from triptych.magnitudes import set_back
 from triptych.ramps import Ramp, always
 
 Parameters = Sequence[nn.Parameter]
@@ -16,9 +17,9 @@ Parameters = Sequence[nn.Parameter]
 class Optimiser:
     """One turn's optimiser: the rate follows `ramp(seen)`, gradients are clipped to norm `clip`.
 
-    With `bound`, weights are kept in [-bound, bound] after each move. A gradient whose norm is above `skip`
-    moves nothing, neither weights nor moments (Child 2021, arXiv:2011.10650, section 3.3): clipped, the few
-    that are thousands of times too large would still set the direction of a step.
+    With `bound`, weights are kept in [-bound, bound] after each move; `UnitRows` are set back to a magnitude of 1.
+    A gradient whose norm is above `skip` moves nothing, neither weights nor moments (Child 2021, arXiv:2011.10650,
+    section 3.3): clipped, the few that are thousands of times too large would still set the direction of a step.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Optimiser:
         if self._bound is not None:
             for parameter in self._parameters:
                 parameter.clamp_(-self._bound, self._bound)
+        set_back(self._parameters)
 
 
 Maker = Callable[[Parameters], Optimiser]

@@ -13,6 +13,7 @@ from triptych.core import Model, Objective
 from triptych.errors import CheckpointError
 from triptych.training.ema import Ema
 from triptych.training.optimisers import Optimiser
+from triptych.words import quoted
 
 
 @dataclass
@@ -27,6 +28,17 @@ class State:
     counts: dict[str, int] = field(default_factory=dict)
     best: float | None = None  # the lowest value of the watched number on held-out images
     best_seen: int = 0  # and when it was
+
+    @staticmethod
+    def of(counters: Mapping[str, Any]) -> State:
+        """What `as_dict` gave; raises a `CheckpointError` where it is something else."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(State).validate_python(counters)
+        except ValidationError as error:
+            wrong = ", ".join(".".join(map(str, detail["loc"])) for detail in error.errors())
+            raise CheckpointError(f"The counters of the checkpoint are not those of a run: {quoted(wrong)}.") from error
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -62,12 +74,12 @@ class Cast(NamedTuple):
             self.objective.load_state_dict(under(held, "objective/"))
             if self.ema:
                 self.model.load_state_dict(under(held, "model/"))
-        except RuntimeError as error:
+            for turn, optimiser in self.optimisers.items():
+                moments = _moments(optimiser, turn, held)
+                groups = optimiser.torch.state_dict()["param_groups"]
+                optimiser.torch.load_state_dict({"state": moments, "param_groups": groups})
+        except (RuntimeError, ValueError) as error:
             raise CheckpointError(f"The checkpoint does not fit the recipe: {' '.join(str(error).split())}") from error
-        for turn, optimiser in self.optimisers.items():
-            moments = _moments(optimiser, turn, held)
-            groups = optimiser.torch.state_dict()["param_groups"]
-            optimiser.torch.load_state_dict({"state": moments, "param_groups": groups})
 
     def not_finite(self) -> str | None:
         """The name of a tensor that holds a number which is not finite, of anybody's; None where all is well."""
