@@ -1,4 +1,4 @@
-.PHONY: check test slow demo docs bench fuzz
+.PHONY: check test slow demo docs bench faults fuzz
 
 check:  ## format, lint and types: under a minute
 	ruff format --check . && ruff check . && mypy
@@ -8,6 +8,11 @@ test:  ## the suite of the README
 
 slow:  ## installs from a wheel, trains for minutes, measures
 	pytest -m slow
+
+N = 1000
+
+faults:  ## N kills and 10 N flipped bits, signals, power cuts and full disks: half an hour for N=1000
+	PYTHONPATH=src:tests python -m faults --count $(N) --flips $$((10 * $(N))) --signals --cuts --others
 
 demo:  ## three families on real digits, about three minutes
 	triptych compare digits

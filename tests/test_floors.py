@@ -19,7 +19,8 @@ FLOORS = {
     room: floor
     for floor, rooms in enumerate(
         (
-            "errors place ranks chance ramps pixels catalog quantities flags screen devices words machine"
+            "errors place ranks durable lock chance ramps pixels catalog quantities flags screen devices words machine"
+            " magnitudes intake",
             " magnitudes intake",
             "core",
             "nets metrics extractors labels",

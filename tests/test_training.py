@@ -99,7 +99,7 @@ def test_a_folder_of_something_else_is_left_alone(train_tiny: Make, tmp_path: Pa
     (tmp_path / "run" / "thesis.tex").write_text("precious")
     with pytest.raises(UsageError, match="not empty and holds no run"):
         train_tiny("dcgan", 1)
-    assert sorted(p.name for p in (tmp_path / "run").iterdir() if p.name != ".lock") == ["thesis.tex"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir() if p.name not in (".lock", ".holder")) == ["thesis.tex"]
 
 
 def test_two_processes_cannot_share_a_folder(train_tiny: Make, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import argparse
 import inspect
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -18,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn, get_args, get_type_hints
 
 from triptych import __version__
-from triptych.errors import TriptychError, UsageError, nearest
+from triptych.errors import TriptychError, UsageError, explained, nearest
 from triptych.flags import Flag
 from triptych.place import place
 from triptych.screen import Screen
@@ -67,11 +68,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(words)
     except TriptychError as error:
         return fail(error, words)
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        print("Stopped at once; what was saved before is whole.", file=sys.stderr)
+        return 128 + int(stop.args[0] if stop.args else signal.SIGINT)
     except BrokenPipeError:
         return 141
+    except (OSError, MemoryError, RuntimeError) as error:
+        known = explained(error)
+        if known is None:
+            raise
+        return fail(known, words)
 
 
 def run(words: Sequence[str]) -> int:

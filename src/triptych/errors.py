@@ -7,6 +7,7 @@ with the class's `code`; nothing else in the package calls `sys.exit`.
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 from collections.abc import Iterable
 from typing import Any
@@ -56,6 +57,32 @@ class RankError(TriptychError):
     """
 
     code = 7
+
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def explained(error: BaseException) -> TriptychError | None:
+    """What a failure of the machine means to the user; None for anything else, which is a mistake of ours.
+
+    The one place where exit codes are given to what Python and PyTorch raise themselves.
+    """
+    if isinstance(error, OSError):
+        where = f"{error.filename or 'a file'}"
+        if error.errno in _FULL:
+            return ResourceError(f"The disk is full: {where} could not be written ({error.strerror}); make room there.")
+        if error.errno in _CLOSED:
+            return ResourceError(
+                f"{where} cannot be used ({error.strerror}); give another path, or the right to use it."
+            )
+        if error.errno in (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE):
+            return ResourceError(f"The system refused {where} ({error.strerror}); see to it and try again.")
+        return None
+    text = str(error)
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return ResourceError("The memory is full; give a smaller --set batch=N, smaller images or a smaller model.")
+    return None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -55,6 +55,7 @@ class Chores:
         self._show_every, self._save_every = show_every, save_every
         self._shown = self._saved = run.state.seconds
         self._drawn = 0.0
+        self.wish = Wish()
         self._real = run.splits.validation.read(range(min(SHOWN, len(run.splits.validation)))).images
         self._rate = (time.perf_counter(), run.state.seen, 0.0)
 
@@ -64,7 +65,8 @@ class Chores:
 
     def __call__(self, state: State) -> None:
         if state.seconds - self._shown >= self._show_every:
-            self.show(state)
+            with self.wish.dispensable():
+                self.show(state)
         if state.seconds - self._saved >= self._save_every:
             self.save(state)
 
@@ -78,13 +80,14 @@ class Chores:
         self._shown = state.seconds
 
     def save(self, state: State) -> None:
-        """A checkpoint; weights that are not finite are never written."""
-        if not self.run.cast.finite():
+        """A checkpoint; numbers that are not finite, of weights or optimisers, are never written."""
+        if wrong := self.run.cast.not_finite():
             raise NumericsError(
-                f"A weight is no longer a finite number after {state.seen} images; the last checkpoint is good. "
+                f"{wrong} is no longer finite after {state.seen} images; the last checkpoint is good. "
                 "Lower the learning rate or clip the gradients (--set optimisers.NAME.clip=1)."
             )
         self.logbook.park(state)
+        self.logbook.flush()
         tensors = {"model": self.run.cast.shown.state_dict(), "state": self.run.cast.tensors()}
         self.checkpoint = store.save(self.run.folder, state.seen, self.run.tree, tensors, state.as_dict())
         self._saved = state.seconds
@@ -143,19 +146,16 @@ def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any
     scorer = None if habits.scores == 0 else _scorer(run, logbook, budget, habits.scores)
     total = budget.seconds or float(budget.images or 0)
     with listening() as wish, run.screen.progress(run.name, total) as line:
+        chores.wish = wish
         holdout = Holdout(run.cast, run.turns, run.splits.validation, run.device, logbook.note, stop["watch"])
-        done: list[Chore] = [
-            holdout,
-            logbook,
-            *([scorer] if scorer else []),
-            chores.report_to(line, budget, scorer),
-            chores,
-        ]
-        asked = _train(run, budget, wish, [_aside(done)], logbook.note)
+        scoring = [_dispensable(scorer, wish)] if scorer else []
+        beside: list[Chore] = [holdout, logbook, *scoring, chores.report_to(line, budget, scorer), chores]
+        asked = _train(run, budget, wish, [_aside(beside)], logbook.note)
         with ranks.aside():
             chores.save(state)
             if not asked:  # nobody waits for a picture
-                chores.show(state)
+                with wish.dispensable():
+                    chores.show(state)
     ranks.most(0)
     if asked:
         raise Stopped(
@@ -203,6 +203,16 @@ def _aside(chores: Sequence[Chore]) -> Chore:
 def _stop(run: Run) -> dict[str, Any]:
     """When the recipe stops early: never, where it does not say."""
     return run.tree["stop"] or {"watch": "", "patience": sys.maxsize}
+
+
+def _dispensable(chore: Chore, wish: Wish) -> Chore:
+    """A chore that is given up when somebody asks to stop."""
+
+    def given_up_in_time(state: State) -> None:
+        with wish.dispensable():
+            chore(state)
+
+    return given_up_in_time
 
 
 def _tired(run: Run) -> str:

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 
-from triptych import chance, devices, ranks, recipe, schema, store
+from triptych import chance, devices, durable, lock, ranks, recipe, schema, store
 from triptych.core import Model, Turn
 from triptych.data import NAMED, Splits, Stream, open_data
-from triptych.errors import ResourceError, UsageError, nearest
+from triptych.errors import UsageError, nearest
 from triptych.quantities import count, operations, seconds
 from triptych.screen import Screen
 from triptych.training.ema import Ema
@@ -173,9 +172,10 @@ def claim(folder: Path, tree: dict[str, Any]) -> None:
                 f"{folder} holds another run; it differs in {'; '.join(lines)}. Give another --out, or the same recipe."
             )
         return
-    if folder.is_dir() and any(entry.name != ".lock" for entry in folder.iterdir()):
+    ours = {lock.FILE, lock.HOLDER, durable.aside(path).name}
+    if folder.is_dir() and any(entry.name not in ours for entry in folder.iterdir()):
         raise UsageError(f"{folder} is not empty and holds no run; give another --out.")
-    path.write_text(recipe.write(tree), encoding="utf-8")
+    durable.write(path, recipe.write(tree))
 
 
 def _identity(tree: dict[str, Any]) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def opened(wishes: Wishes, folder: Path | None, device: str, screen: Screen) -> 
         tree, splits = tree_of(wishes, screen)
     folder = folder or Path("runs") / f"{wishes.model}-{splits.name}"
     with (
-        _locked(folder) if leads else nullcontext(),
+        lock.held(folder) if leads else nullcontext(),
         devices.threads_for(splits.train.image_shape[1:], where),
         ranks.divided(tree["batch"]),
     ):
@@ -289,20 +289,3 @@ def _resume(run: Run) -> None:
         run.cast.restore(shown, held)
         run.state = State.of(counters)
         run.screen.say(f"Resuming {run.folder} after {run.state.seen:,} images.")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; the lock goes with the process, however it ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UsageError(f"Another process is training in {folder}; wait for it, or give another --out.") from error
-    except OSError as error:
-        raise ResourceError(f"{folder} cannot be written to ({error}); give another --out.") from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -11,6 +11,7 @@ data and then builds it. `image_shape` and `classes` are facts of the data, fill
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -70,6 +71,7 @@ class Top(BaseModel):
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe with every default written out; raises a `UsageError` that names each wrong key."""
+    _finite(tree, "")
     top = _checked(Top, dict(tree), "").model_dump()
     top["model"] = complete_node("model", top["model"], "model")
     top["objective"] = complete_node("objective", top["objective"], "objective")
@@ -79,6 +81,15 @@ def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
         if node is not None  # a recipe laid over another may take one away
     }
     return top
+
+
+def _finite(node: Any, path: str) -> None:
+    """Raise a `UsageError` for the first number in a tree that is none."""
+    if isinstance(node, float) and not math.isfinite(node):
+        raise UsageError(f"{path}: {node} is no number to work with; give a finite one.")
+    inside = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in inside:
+        _finite(value, f"{path}.{key}" if path else str(key))
 
 
 def build(role: str, node: Mapping[str, Any], facts: Facts) -> Any:

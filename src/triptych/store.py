@@ -9,7 +9,8 @@
         state.safetensors state.json            all that training needs besides
         manifest.json                           size and SHA-256 of each file, written last
 
-A checkpoint is written to the side, read back, and then renamed; older ones go only after that.
+A checkpoint is written to the side, read back, and then renamed; older ones go only after that. Each
+step is on the disk before the next, so that a power cut at any moment leaves a whole one.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ import safetensors
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from triptych import recipe, schema
+from triptych import durable, recipe, schema
 from triptych.core import Model, Objective
 from triptych.errors import CheckpointError, ResourceError
 from triptych.intake import json_of, text_of
-from triptych.training.state import under
+from triptych.training.state import not_finite, under
 from triptych.words import shown
 
-FORMAT = 1
+FORMAT = 2  # 1 had no seal
+BEFORE = ".before"
 MOST_HEADER = 2**24  # bytes in which a safetensors file lists its tensors
 FOR_SAMPLING = ("model.safetensors", "recipe.yaml")
 FOR_TRAINING = (*FOR_SAMPLING, "state.safetensors", "state.json")
@@ -48,14 +50,15 @@ def checkpoints(run: Path) -> list[Path]:
 
 def save(run: Path, seen: int, tree: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]],
          state: Mapping[str, Any], keep: int = 2) -> Path:  # fmt: skip
-    """Write the checkpoint of `seen` images and drop all but the newest `keep`.
+    """Write the checkpoint of `seen` images and drop all older ones but the newest, so that `keep` are left.
 
     `tensors` holds the contents of "model" and "state". Raises a `ResourceError` where the disk
-    does not take it; what was there before is then untouched.
+    does not take it; what was there before is then untouched. Later ones, which can only be
+    damaged ones that were passed over, do not count.
     """
     final = run / "at" / f"{seen:012d}"
     _publish(final, seen, tree, tensors, {"state.json": state})
-    for old in checkpoints(run)[:-keep]:
+    for old in [path for path in checkpoints(run) if int(path.name) <= seen][:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 
@@ -79,10 +82,10 @@ def best_score(run: Path) -> float | None:
 def _publish(final: Path, seen: int, tree: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]],
              texts: Mapping[str, Mapping[str, Any]]) -> None:  # fmt: skip
     """Write a checkpoint folder to the side, read it back, and give it its name."""
-    aside = final.with_name(f".{final.name}.part")
+    aside, before = durable.aside(final), _before(final)
     try:
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+        durable.make_folder(aside)
         for name, group in tensors.items():
             flat = {key: t.detach().cpu().contiguous().clone() for key, t in group.items()}
             save_file(flat, aside / f"{name}.safetensors")
@@ -92,9 +95,11 @@ def _publish(final: Path, seen: int, tree: Mapping[str, Any], tensors: Mapping[s
         _seal(aside, seen)
         verify(aside, tuple(path.name for path in aside.iterdir() if path.name != "manifest.json"))
         if final.exists():
-            shutil.rmtree(final)
+            shutil.rmtree(before, ignore_errors=True)
+            os.replace(final, before)
         os.replace(aside, final)
-        _flush(final.parent)
+        durable.flush(final.parent)
+        shutil.rmtree(before, ignore_errors=True)
     except (OSError, safetensors.SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise ResourceError(
@@ -104,11 +109,22 @@ def _publish(final: Path, seen: int, tree: Mapping[str, Any], tensors: Mapping[s
 
 
 def tidy(run: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for leftover in (*(run / "at").glob(".*.part"), run / ".best.part"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    for leftover in (run / "samples").glob(".*.part"):
-        leftover.unlink(missing_ok=True)
+    """Remove what a killed process left half-written; what it was about to replace gets its name back."""
+    for before in (*(run / "at").glob(f".*{BEFORE}"), *run.glob(f".*{BEFORE}")):
+        final = before.with_name(before.name.removeprefix(".").removesuffix(BEFORE))
+        if not final.exists():
+            os.replace(before, final)
+        shutil.rmtree(before, ignore_errors=True)
+    for leftover in (*run.glob(durable.PARTS), *run.glob(f"at/{durable.PARTS}"), *run.glob(f"samples/{durable.PARTS}")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def _before(final: Path) -> Path:
+    """Where a folder waits until the one that replaces it has its name."""
+    return final.with_name(f".{final.name}{BEFORE}")
 
 
 def newest(run: Path) -> tuple[Path | None, list[str]]:
@@ -233,23 +249,26 @@ def _seal(folder: Path, seen: int) -> None:
 
     listed = {}
     for path in sorted(folder.iterdir()):
-        _flush(path)
+        durable.flush(path)
         listed[path.name] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
     manifest = {"format": FORMAT, "triptych": __version__, "seen": seen, "files": listed}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    _flush(folder / "manifest.json")
-    _flush(folder)
+    durable.write(folder / "manifest.json", durable.sealed(manifest))
 
 
 def _manifest(checkpoint: Path) -> dict[str, Any]:
     path = checkpoint / "manifest.json"
     try:
-        manifest = json_of(text_of(path))
-        if manifest["format"] > FORMAT:
+        text = text_of(path)
+        manifest = json_of(text)
+        if manifest["format"] not in (1, FORMAT):
             raise CheckpointError(f"{path} was written by triptych {manifest['triptych']}; install that version.")
-        return dict(manifest["files"])
+        files = dict(manifest["files"])
+        sealed = manifest["format"] == 1 or durable.is_sealed(text)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is missing or is no manifest. {_way_out(checkpoint)}") from error
+    if not sealed:
+        raise CheckpointError(f"{path} has changed since it was written. {_way_out(checkpoint)}")
+    return files
 
 
 def _way_out(checkpoint: Path) -> str:
@@ -264,24 +283,15 @@ def _tensors(path: Path) -> dict[str, Tensor]:
             header = int.from_bytes(file.read(8), "little")
         if header > MOST_HEADER:
             raise ValueError(f"its header claims {header:,} bytes, more than the {MOST_HEADER:,} that are read")
-        return dict(load_file(path))
+        tensors = dict(load_file(path))
     except (OSError, ValueError, RuntimeError, TypeError, safetensors.SafetensorError) as error:
         reason = shown(str(error))[:300]
         raise CheckpointError(f"{path} is no safetensors file ({reason}). {_way_out(path.parent)}") from error
+    if wrong := not_finite(tensors):
+        raise CheckpointError(f"{path} holds numbers that are not finite, in {wrong}. {_way_out(path.parent)}")
+    return tensors
 
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """fsync a file or, where the system allows it, a folder."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except PermissionError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

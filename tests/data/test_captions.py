@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from triptych import durable
 from triptych.data import Stream, open_data, pack
 from triptych.data.packed import open_pack
 from triptych.errors import DataError
@@ -126,7 +127,7 @@ def test_long_texts_are_cut_at_a_character(photos: Photos, tmp_path: Path, heard
 def test_texts_are_part_of_what_is_packed(photos: Photos, tmp_path: Path) -> None:
     root = photos({"": 4})
     plain = pack(root, tmp_path / "plain.pack", note=silent)
-    assert json.loads((tmp_path / "plain.pack" / "pack.json").read_text())["version"] == 1
+    assert json.loads((tmp_path / "plain.pack" / "pack.json").read_text())["version"] == 4
     prints = {plain.fingerprint}
     for text in ("one", "two"):
         write(root, {"0001.txt": text})
@@ -155,7 +156,7 @@ def test_damaged_texts_are_named(damage: str, photos: Photos, tmp_path: Path) ->
     with pytest.raises(DataError, match=r"texts\.json is missing or damaged"):
         open_pack(out)
     facts["files"]["texts.json"] = {"bytes": len(damage), "sha256": hashlib.sha256(damage.encode()).hexdigest()}
-    (out / "pack.json").write_text(json.dumps(facts))
+    (out / "pack.json").write_text(durable.sealed(facts))
     with pytest.raises(DataError, match="is missing or damaged"):
         open_pack(out)
     os.remove(out / "texts.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from image_files import encoded, noise
 from PIL import Image
 
 import triptych.data.places as places
+from triptych import durable
 from triptych.data import open_data, pack, packed, spool
 from triptych.data.packed import open_pack
 from triptych.data.packing import PackReport
@@ -357,11 +359,14 @@ def flip(name: str, place: int) -> Callable[[Path], None]:
     return change
 
 
-def edit(old: bytes, new: bytes) -> Callable[[Path], None]:
+def edit(old: bytes, new: bytes, seal: bool = True) -> Callable[[Path], None]:
+    """Change a pack's manifest, sealed anew as by another program unless its seal is the point."""
+
     def change(folder: Path) -> None:
         data = (folder / "pack.json").read_bytes()
         assert old in data
-        (folder / "pack.json").write_bytes(data.replace(old, new))
+        data = data.replace(old, new)
+        (folder / "pack.json").write_bytes(durable.sealed(json.loads(data)).encode() if seal else data)
 
     return change
 
@@ -385,12 +390,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         r"pack\.json is missing or damaged",
     ),
     "class name": (edit(b'"cat"', b'"rat"'), r"pack\.json .*does not belong"),
-    "version": (edit(b'"version": 1', b'"version": 3'), "version 3"),
+    "version": (edit(b'"version": 4', b'"version": 3'), "version 3"),
+    "a note": (edit(b'"fit": "crop"', b'"fit": "crap"', seal=False), r"pack\.json .*content has changed"),
     "foreign": (edit(b"triptych-pack", b"another-pack"), "does not describe a pack"),
     "parts": (edit(b'"digests.npy"', b'"digests.np"'), "parts of it are missing"),
     "form": (edit(b'"files": {', b'"files": {"x": 3, '), r"pack\.json .*not of the right form"),
     "class names": (edit(b'"class_names": [', b'"class_names": 3, "x": ['), r"pack\.json .*not of the right form"),
-    "classes": (edit(b'\n  "dog"', b""), r"pack\.json is missing or damaged|labels\.npy"),
+    "classes": (edit(b'\n  "cat",', b""), r"pack\.json is missing or damaged|labels\.npy"),
     "count": (edit(b'"count": 4', b'"count": 5'), r"instead of uint8 \(5"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from triptych.data.decode import Pixels
 from triptych.data.fit import Size, channel_note, fit_to, to_channels
 from triptych.errors import DataError
 from triptych.labels import written
+from triptych.words import shown
 
 Labels = NDArray[np.int64]
 Digests = NDArray[np.uint8]  # (N, 32): the SHA-256 of each image
@@ -27,7 +29,7 @@ class ArraySource:
     """A `Source` over uint8 images (N, C, H, W) with straight alpha, or over some rows of them.
 
     `labels` (N,) are positions in `class_names`; without labels there are no class names. `texts` are one for each
-    image, or none at all.
+    image, or none at all. Where `path` is given, an image is compared with its digest when it is first read.
     """
 
     def __init__(
@@ -39,12 +41,16 @@ class ArraySource:
         digests: Digests | None = None,
         rows: NDArray[np.int64] | None = None,
         texts: Sequence[str] = (),
+        path: Path | None = None,
+        unread: NDArray[np.bool_] | None = None,
     ) -> None:
         self._images = images
         self._labels = labels
         self._names = names if names is not None else [f"{index:06d}" for index in range(len(images))]
         self._digests = digests
         self._texts = texts
+        self._path = path  # of the file that the images are mapped from
+        self._unread = np.ones(len(images), np.bool_) if unread is None else unread  # shared by all subsets
         self._rows = np.arange(len(images)) if rows is None else rows
         self.image_shape: Shape = (images.shape[1], images.shape[2], images.shape[3])
         self.class_names = tuple(class_names) if labels is not None else ()
@@ -55,15 +61,32 @@ class ArraySource:
     def read(self, indices: Sequence[int]) -> Batch:
         """uint8 images (B, C, H, W) and, where there are any, "labels" (B,) and "text" (B, L), L the longest of all."""
         rows = self._rows[np.asarray(indices, dtype=np.int64)]
-        images = torch.from_numpy(np.ascontiguousarray(self._images[rows]))
+        images = torch.from_numpy(self._pixels(rows))
         given = {} if self._labels is None else {"labels": torch.from_numpy(self._labels[rows])}
         given |= {"text": written([self._texts[row] for row in rows], self._longest)} if self._texts else {}
         return Batch(images, given)
 
+    def _pixels(self, rows: NDArray[np.int64]) -> Pixels:
+        """uint8 images (B, C, H, W) of the array; raises a `DataError` where a file has changed under them."""
+        images = np.ascontiguousarray(self._images[rows])
+        if self._path is None or self._digests is None or not self._unread[rows].any():
+            return images
+        new = self._unread[rows]
+        differs = (digest(images[new]) != self._digests[rows[new]]).any(axis=1)
+        if differs.any():
+            name = shown(self._names[rows[new][differs][0]])
+            raise DataError(
+                f"{shown(str(self._path))} has changed since it was written: the pixels of {name} are not those that "
+                "were packed; delete the pack and make it anew."
+            )
+        self._unread[rows] = False
+        return images
+
     def subset(self, rows: NDArray[np.int64]) -> ArraySource:
         """The images at these positions; the pixels are shared."""
         rows = self._rows[rows]
-        return ArraySource(self._images, self._labels, self.class_names, self._names, self._digests, rows, self._texts)
+        shared = (self._images, self._labels, self.class_names, self._names, self._digests)
+        return ArraySource(*shared, rows, self._texts, self._path, self._unread)
 
     @cached_property
     def names(self) -> Sequence[str]:
@@ -106,7 +129,7 @@ class ArraySource:
             raise DataError(f"{total:,} bytes are too many to convert in memory: pack the images at this size.")
         images, counts = np.empty((len(self), channels, *size), np.uint8), dict[str, int]()
         for index, row in enumerate(self._rows):
-            pixels, notes = fit_to(np.ascontiguousarray(self._images[row].transpose(1, 2, 0)), size, fit)
+            pixels, notes = fit_to(np.ascontiguousarray(self._pixels(np.array([row]))[0].transpose(1, 2, 0)), size, fit)
             images[index] = to_channels(pixels, channels).transpose(2, 0, 1)
             for note in (*notes, *channel_note(present, channels)):
                 counts[note] = counts.get(note, 0) + 1

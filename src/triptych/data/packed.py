@@ -10,7 +10,8 @@
       pack.json       written last: version, shape, classes, fingerprint, the size and SHA-256 of the
                       files above, and a line for each file that was converted or refused
 
-Opening checks everything but the pixels; `verify` checks these too and names the damaged images.
+Opening checks everything but the pixels, which are checked when they are first read; `verify` checks
+all of them and names the damaged images.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, PositiveInt, ValidationError
 
+from triptych import durable
 from triptych.core import Shape
 from triptych.data.arrays import ArraySource, Labels, digest, fingerprint
 from triptych.data.decode import Pixels
@@ -34,7 +36,8 @@ from triptych.errors import DataError
 from triptych.intake import MOST_LISTS, bytes_of, json_of
 from triptych.words import quoted, shown
 
-FORMAT, PLAIN, WITH_TEXTS = "triptych-pack", 1, 2  # and the versions without texts and with them
+FORMAT, SEALED = "triptych-pack", 4  # no bit away from the versions before it:
+UNSEALED = (1, 2)  # without texts and with them
 MANIFEST = "pack.json"
 _Three = tuple[PositiveInt, PositiveInt, PositiveInt]
 _ARRAYS = {"digests.npy": np.uint8, "labels.npy": np.int64, "validation.npy": np.bool_}
@@ -101,7 +104,7 @@ def write(folder: Path, contents: Contents, chunks: Iterable[Pixels]) -> None:
         del says[elsewhere]
     manifest = {
         "format": FORMAT,
-        "version": WITH_TEXTS if contents.texts else PLAIN,
+        "version": SEALED,
         "count": len(contents.names),
         **says,
         "fingerprint": fingerprint(
@@ -109,7 +112,7 @@ def write(folder: Path, contents: Contents, chunks: Iterable[Pixels]) -> None:
         ),
         "files": files,
     }
-    _write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+    _write(folder / MANIFEST, durable.sealed(manifest).encode())
 
 
 def open_pack(folder: Path) -> Pack:
@@ -144,7 +147,7 @@ def _opened(folder: Path, manifest: dict[str, Any]) -> Pack:
     texts = _json(folder / "texts.json") if "texts.json" in manifest["files"] else []
     if not isinstance(texts, list) or len(texts) not in (0, len(images)) or not all(isinstance(t, str) for t in texts):
         _damaged(folder / "texts.json", "it does not hold one text for each image")
-    source = ArraySource(images, labels, said.class_names, names, digests, texts=texts)
+    source = ArraySource(images, labels, said.class_names, names, digests, texts=texts, path=folder / "images.npy")
     if labels is not None and len(labels) and not 0 <= labels.min() <= labels.max() < len(source.class_names):
         _damaged(folder / "labels.npy", "a label is of no class")
     if len(names) != len(source) or source.fingerprint != said.fingerprint:
@@ -208,11 +211,13 @@ def _manifest(folder: Path) -> dict[str, Any]:
     manifest = _json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f"{shown(str(folder / MANIFEST))} does not describe a pack.")
-    if manifest.get("version") not in (PLAIN, WITH_TEXTS):
+    if manifest.get("version") not in (SEALED, *UNSEALED):
         raise DataError(
             f"{shown(str(folder))} is a pack of version {manifest.get('version')!r}, "
-            f"and this triptych reads versions {PLAIN} and {WITH_TEXTS}: pack the images anew."
+            f"and this triptych reads versions {', '.join(map(str, (*UNSEALED, SEALED)))}: pack the images anew."
         )
+    if manifest["version"] == SEALED and not durable.is_sealed((folder / MANIFEST).read_text(encoding="utf-8")):
+        _damaged(folder / MANIFEST, "its content has changed")
     files = manifest.get("files")
     whole = isinstance(files, dict) and {"images.npy", "digests.npy", "names.json"} <= set(files)
     if not whole or not {"name", "image_shape", "class_names", "count", "fingerprint"} <= set(manifest):

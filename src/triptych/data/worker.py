@@ -114,17 +114,22 @@ class Workers:
             self._idle.put(child)
         return replies
 
-    def _ask(self, child: _Child, task: Task, images: list[bytes]) -> list[Reply]:
-        """Where a child dies of a group, its images are sent one by one to find the culprit."""
+    def _ask(self, child: _Child, task: Task, images: list[bytes], again: bool = True) -> list[Reply]:
+        """Where a child dies of a group, its images are sent one by one to find the culprit.
+
+        An image whose child was killed from outside, such as by a system short of memory, is tried once more.
+        """
         try:
             return child.ask(task, images)
         except (OSError, ValueError):  # the pipe broke, or was closed
             if self._closed:
                 raise
-            child.restart()
-        if len(images) == 1:
-            return [Reply(refused=f"damaged (the decoder died of it, or took over {MOST_SECONDS} s)")]
-        return [self._ask(child, task, [image])[0] for image in images]
+            killed = child.restart() == -getattr(signal, "SIGKILL", 9)
+        if len(images) > 1:
+            return [self._ask(child, task, [image])[0] for image in images]
+        if killed and again:
+            return self._ask(child, task, images, again=False)
+        return [Reply(refused=f"damaged (the decoder died of it, or took over {MOST_SECONDS} s)")]
 
 
 class _Child:
@@ -145,9 +150,11 @@ class _Child:
             for (refused, size, channels, notes, _), part in zip(heads, pixels, strict=True)
         ]
 
-    def restart(self) -> None:
+    def restart(self) -> int:
+        """A new process; the exit code of the one before it, minus a signal's number where that ended it."""
         self.stop()
-        self._process = _started()
+        code, self._process = self._process.returncode, _started()
+        return code
 
     def stop(self) -> None:
         _stop(self._process)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from triptych import durable
 from triptych.core import Stats
 from triptych.errors import DataError, NumericsError
 from triptych.intake import MOST_LISTS, bytes_of, json_of
@@ -33,7 +34,7 @@ class Logbook:
         self._mark = (float(state.seen), state.seconds)
         self.latest: dict[str, float] = {}
         kept = [line for line in read(path) if line["seen"] <= state.seen]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        durable.write(path, "".join(json.dumps(line) + "\n" for line in kept))
         if kept:
             self._mark = (kept[-1]["seen"], kept[-1]["seconds"])
 
@@ -76,6 +77,10 @@ class Logbook:
         for writer in self._writers:
             for name, value in numbers.items():
                 writer.add_scalar(name, value, state.seen)
+
+    def flush(self) -> None:
+        """Push what is written to the disk: a checkpoint is never older there than its log."""
+        durable.flush(self.path)
 
     def park(self, state: State) -> None:
         """Put the half-gathered line into the state, for a checkpoint."""

@@ -75,18 +75,43 @@ class Cast(NamedTuple):
             if self.ema:
                 self.model.load_state_dict(under(held, "model/"))
             for turn, optimiser in self.optimisers.items():
-                moments: dict[int, dict[str, Tensor]] = {}
-                for name, tensor in under(held, f"optimiser/{turn}/").items():
-                    index, _, key = name.partition("/")
-                    moments.setdefault(int(index), {})[key] = tensor
+                moments = _moments(optimiser, turn, held)
                 groups = optimiser.torch.state_dict()["param_groups"]
                 optimiser.torch.load_state_dict({"state": moments, "param_groups": groups})
         except (RuntimeError, ValueError) as error:
             raise CheckpointError(f"The checkpoint does not fit the recipe: {' '.join(str(error).split())}") from error
 
-    def finite(self) -> bool:
-        """Whether every weight of the shown model is a finite number."""
-        return all(bool(torch.isfinite(t).all()) for t in self.shown.state_dict().values() if t.is_floating_point())
+    def not_finite(self) -> str | None:
+        """The name of a tensor that holds a number which is not finite, of anybody's; None where all is well."""
+        return not_finite({f"shown/{name}": t for name, t in self.shown.state_dict().items()} | self.tensors())
+
+
+def _moments(optimiser: Optimiser, turn: str, held: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """By the number of its parameter, what an optimiser remembers; raises a `CheckpointError` where that is not so."""
+    shapes = [p.shape for group in optimiser.torch.param_groups for p in group["params"]]
+    found: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in under(held, f"optimiser/{turn}/").items():
+        index, _, key = name.partition("/")
+        if not index.isdecimal() or int(index) >= len(shapes) or tensor.shape not in ((), shapes[int(index)]):
+            raise CheckpointError(
+                f"The checkpoint does not fit the recipe: optimiser/{turn}/{name} {tuple(tensor.shape)} belongs to no "
+                "parameter; train into a new folder."
+            )
+        found.setdefault(int(index), {})[key] = tensor
+    kinds = {frozenset(one) for one in found.values()}
+    if len(kinds) > 1:
+        uneven = sorted(frozenset.union(*kinds) - frozenset.intersection(*kinds))
+        raise CheckpointError(
+            f"The checkpoint does not fit the recipe: only some of optimiser/{turn} have {uneven[0]}; "
+            "train into a new folder."
+        )
+    return found
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The first name whose tensor holds a NaN or an infinity."""
+    moving = ((name, t) for name, t in tensors.items() if t.is_floating_point())
+    return next((name for name, t in moving if not bool(torch.isfinite(t).all())), None)
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
