@@ -21,7 +21,6 @@ FLOORS = {
         (
             "errors place ranks durable lock chance ramps pixels catalog quantities flags screen devices words machine"
             " magnitudes intake",
-            " magnitudes intake",
             "core",
             "nets metrics extractors labels",
             "data gan vae diffusion",
