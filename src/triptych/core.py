@@ -35,6 +35,10 @@ class Batch(NamedTuple):
     images: Tensor  # (B, C, H, W): uint8 at rest, float in [-1, 1] once on the device
     given: Given = NOTHING
 
+    def rows(self, some: slice) -> Batch:
+        """These images of the batch, with what is known of them."""
+        return Batch(self.images[some], {name: value[some] for name, value in self.given.items()})
+
 
 class Turn(NamedTuple):
     """One player's move: which parameters may change, and the loss that they go down."""

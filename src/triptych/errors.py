@@ -81,7 +81,9 @@ def explained(error: BaseException) -> TriptychError | None:
         return None
     text = str(error)
     if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        return ResourceError("The memory is full; give a smaller --set batch=N, smaller images or a smaller model.")
+        return ResourceError(
+            "The memory is full; compute batches in pieces (--set pieces=4), or give a smaller batch, image or model."
+        )
     return None
 
 

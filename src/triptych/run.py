@@ -195,7 +195,7 @@ def opened(wishes: Wishes, folder: Path | None, device: str, screen: Screen) -> 
     with (
         lock.held(folder) if leads else nullcontext(),
         devices.threads_for(splits.train.image_shape[1:], where),
-        ranks.divided(tree["batch"]),
+        ranks.divided(tree["batch"], pieces=tree["pieces"]),
     ):
         with ranks.in_turn():
             tree = with_models_of(tree, folder)

@@ -63,6 +63,7 @@ class Top(BaseModel):
     optimisers: dict[str, Any]
     ema: Averaging | None
     batch: int = Field(ge=1, le=65536)
+    pieces: int = Field(default=1, ge=1, le=65536)  # in which a batch is computed, one after another
     images: int = Field(ge=1, le=2**53)
     augment: Augment = Augment(flip=False, shift=0)
     stop: Stop | None = None

@@ -52,7 +52,7 @@ def numbers(wish: str, steps: int, batch: int) -> Numbers:
     def note(turn: str, stats: Any) -> None:
         noted.append({f"{turn}/{key}": float(value) for key, value in stats.items()})
 
-    with ranks.divided(batch):
+    with ranks.divided(batch, pieces=tree["pieces"]):
         chance.reseed(0, "model")
         model = schema.build("model", tree["model"], facts)
         objective = schema.build("objective", tree["objective"], {**facts, "classes": model.classes})

@@ -97,6 +97,43 @@ def test_two_hundred_steps_in_float32(world: int, tmp_path: Path) -> None:
         assert furthest(one[wish], many[wish]) < 1e-5, wish
 
 
+PIECES = ["r3gan", "vae:model.dropout=0.2", "hvae", "flow", "edm:model.net.dropout=0.2", "consistency"]
+COMPARE = [
+    "mlp-gan",
+    "edm:objective.pairing=transport",
+    "ddpm:objective.levels=importance",
+    "vae:objective.free_bits=1",
+]
+
+
+def in_pieces(pieces: int, wishes: list[str]) -> list[str]:
+    return [f"{wish}:pieces={pieces}" for wish in wishes]
+
+
+@pytest.mark.parametrize("wish", PIECES)
+def test_pieces_are_the_batch(wish: str) -> None:
+    """Gradients of three pieces of 5, 4 and 4 images add up to those of the batch of 13."""
+    whole, parts = (steps.all_numbers("float64", 6, 13, in_pieces(n, [wish])) for n in (1, 3))
+    assert furthest(*whole.values(), *parts.values()) < 1e-10
+
+
+@pytest.mark.parametrize("wish", COMPARE)
+def test_what_compares_images_does_not_go_in_pieces(wish: str) -> None:
+    with pytest.raises(UsageError, match="compares all images of a batch"):
+        steps.all_numbers("float64", 1, 13, in_pieces(2, [wish]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 4])
+def test_the_same_pieces_give_the_same_bits_on_any_number_of_processes(world: int, tmp_path: Path) -> None:
+    """Over two hundred steps in float32, all three families."""
+    wishes = in_pieces(4, ["r3gan", "vae", "flow"])
+    one, many = steps.all_numbers("float32", 200, 16, wishes), on(world, tmp_path, "float32", 200, 16, wishes)
+    for wish in wishes:
+        assert furthest(one[wish], many[wish]) < 1e-9, wish
+        assert one[wish][-1] == many[wish][-1], wish
+
+
 class Pair:
     """A crew of two of which only this one is there: the other is taken to hold zeros."""
 

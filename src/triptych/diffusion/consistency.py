@@ -73,7 +73,7 @@ class Consistency(Objective):
         found = model.denoise(x + s.view(-1, 1, 1, 1) * n, s, given)  # with the chance of `goal`: the same dropout
         apart = (found - goal).square().flatten(1).mean(1)  # (B,)
         losses = ((apart + HUBER**2).sqrt() - HUBER) / (s - r)
-        return factor * losses, {"apart": ranks.whole(apart.detach()).mean().sqrt(), "ratio": (r / s).mean()}
+        return factor * losses, {"apart": ranks.logged(apart.detach()).mean().sqrt(), "ratio": (r / s).mean()}
 
 
 def below(s: Tensor, stage: int) -> Tensor:

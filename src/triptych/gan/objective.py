@@ -101,7 +101,8 @@ class Adversarial(Objective):
         with torch.no_grad():  # nothing of this turn reaches the generator
             x, fakes = self.seen_as(batch.images), self.seen_as(self.fakes(model, batch))  # (B, C, H, W) each
         real, fake = self._logits(x, batch), self._logits(fakes, batch)  # (B,), (B,)
-        losses, stats = self.game(real, fake)[0], standing(ranks.whole(real.detach()), ranks.whole(fake.detach()))
+        rows = ranks.whole if self.augment else ranks.logged
+        losses, stats = self.game(real, fake)[0], standing(rows(real.detach()), rows(fake.detach()))
         if self.penalty is not None:
             penalty = self.penalty(lambda images: self._logits(images, batch), x, fakes, seen)  # (B,)
             losses, stats["penalty"] = losses + penalty, penalty.detach().mean()
@@ -118,7 +119,7 @@ class Adversarial(Objective):
         if self.path is not None:
             path = self.path(model, batch, seen // ranks.count(len(batch.images)) // self.critic_steps)
             losses, stats = losses + path, {"path": path.detach()}
-        return losses, {**stats, "fooled": (fake.detach() > ranks.whole(real).mean()).to(fake.dtype).mean()}
+        return losses, {**stats, "fooled": (fake.detach() > ranks.logged(real).mean()).to(fake.dtype).mean()}
 
     def _logits(self, x: Tensor, batch: Batch) -> Tensor:
         logits: Tensor = self.critic(x, batch.given)  # (B, C, H, W) -> (B,)

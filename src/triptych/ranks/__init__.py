@@ -5,7 +5,7 @@
 
 from triptych.ranks.layers import gathered
 from triptych.ranks.rows import (
-    add_gradients,
+    Gradients,
     aside,
     averaged,
     compare,
@@ -15,15 +15,18 @@ from triptych.ranks.rows import (
     first,
     in_turn,
     leads,
+    logged,
     most,
     on_each,
     own,
+    piece,
+    pieces,
     weight,
     whole,
 )
 
 __all__ = [
-    "add_gradients",
+    "Gradients",
     "aside",
     "averaged",
     "compare",
@@ -34,9 +37,12 @@ __all__ = [
     "gathered",
     "in_turn",
     "leads",
+    "logged",
     "most",
     "on_each",
     "own",
+    "piece",
+    "pieces",
     "weight",
     "whole",
 ]

@@ -4,12 +4,16 @@ The images of a batch are dealt out in order: rank r of N holds rows r B // N to
 images of a batch, or draws for each of them, asks here, so that its answer is that of the whole batch on any
 number of processes. A process that is alone holds all rows, and every function here then changes nothing.
 
-Notation: B images of the whole batch, b those that this process holds.
+A batch may also be computed in pieces, one after another, for want of memory. A piece behaves as a process would
+that cannot reach the others. The same P pieces on any number of processes that divides P give gradients that are
+the same to the last bit, for they are then sums of the same numbers in float64.
+
+Notation: B images of the whole batch, b those that this process, or piece, holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -62,11 +66,27 @@ class Alone:
         return None
 
 
+class Piece:
+    """One of several pieces of a batch: what its images have in common with the others cannot be known."""
+
+    def __init__(self, rank: int, world: int) -> None:
+        self.rank, self.world = rank, world
+
+    def add(self, x: Tensor) -> None:
+        raise UsageError(
+            f"pieces is {self.world}, but something of this recipe compares all images of a batch (such as batch norm, "
+            "minibatch deviation, free bits, books of codes or transport); set pieces=1 and a smaller batch."
+        )
+
+    most, aside, compare = Alone.most, Alone.aside, Alone.compare
+
+
 class _Now:
-    """Which crew this process belongs to at the moment, and how many images it shares out."""
+    """Which crew this process belongs to at the moment, how many images it shares out, and in how many pieces."""
 
     crew: Crew = Alone()
     batch = 0
+    pieces = 1  # of all processes
 
 
 def leads() -> bool:
@@ -75,8 +95,8 @@ def leads() -> bool:
 
 
 def shared() -> bool:
-    """Whether there is more than one process."""
-    return _Now.crew.world > 1
+    """Whether a batch is not computed whole: on more than one process, or in pieces."""
+    return _Now.crew.world > 1 or _Now.pieces > 1
 
 
 def most(number: int) -> int:
@@ -100,15 +120,39 @@ def sharing(crew: Crew) -> Iterator[None]:
 
 
 @contextmanager
-def divided(batch: int, what: str = "batch") -> Iterator[None]:
-    """Share out so many images; raises a `UsageError` where a process would get none."""
-    if batch < _Now.crew.world:
-        raise UsageError(f"{what}: {batch} images cannot be shared by {_Now.crew.world} processes; start fewer.")
-    before, _Now.batch = _Now.batch, batch
+def divided(batch: int, what: str = "batch", pieces: int = 1) -> Iterator[None]:
+    """Share out so many images, in so many pieces; raises a `UsageError` where a process or piece would get none."""
+    world = _Now.crew.world
+    if batch < world:
+        raise UsageError(f"{what}: {batch} images cannot be shared by {world} processes; start fewer.")
+    if pieces > 1 and (pieces % world or pieces > batch):
+        raise UsageError(
+            f"pieces is {pieces}: {batch} images on {world} process{'es' * (world > 1)} want a multiple of {world} "
+            f"that is at most {batch}."
+        )
+    before = _Now.batch, _Now.pieces
+    _Now.batch, _Now.pieces = batch, pieces
     try:
         yield
     finally:
-        _Now.batch = before
+        _Now.batch, _Now.pieces = before
+
+
+def pieces() -> int:
+    """How many pieces of a batch this process computes, one after another."""
+    return max(1, _Now.pieces // _Now.crew.world)
+
+
+@contextmanager
+def piece(index: int, held: int) -> Iterator[slice]:
+    """Work on one piece of the `held` images of this process: which of them these are."""
+    if _Now.pieces == 1:
+        yield slice(held)
+        return
+    crew, start = _Now.crew, span(_Now.batch).start
+    with sharing(Piece(crew.rank * pieces() + index, _Now.pieces)):
+        part = span(_Now.batch)
+        yield slice(part.start - start, part.stop - start)
 
 
 @contextmanager
@@ -171,6 +215,11 @@ def whole(x: Tensor) -> Tensor:
     return total(nn.functional.pad(x, [*rows, part.start, _Now.batch - part.stop]))
 
 
+def logged(x: Tensor) -> Tensor:
+    """The rows that can be had for a number that is only logged: those of all processes, or of a piece its own."""
+    return x if isinstance(_Now.crew, Piece) else whole(x)
+
+
 def first(x: Tensor, some: int) -> Tensor:
     """The first `some` of the B rows, shared out anew: this process's part of them."""
     return own(whole(x)[:some])
@@ -194,26 +243,44 @@ def weight(held: int) -> float:
     return held / count(held)
 
 
-def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Make the gradients those of the whole batch, in one message for each type."""
-    kinds: dict[torch.dtype, list[Tensor]] = {}
-    for gradient in (p.grad for p in parameters if p.grad is not None):
-        kinds.setdefault(gradient.dtype, []).append(gradient)
-    if _Now.crew.world == 1:
-        return
-    for gradients in kinds.values():
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        _Now.crew.add(flat)
-        for gradient, summed in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
-            gradient.copy_(summed.view_as(gradient))
+class Gradients:
+    """The gradients of parameters, added up over the pieces of this process and then over the processes."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self._parameters = list(parameters)
+        self._sums: dict[nn.Parameter, Tensor] = {}
+
+    def take(self) -> None:
+        """Called after each piece: what it has left in the parameters is taken away, where there are more."""
+        for parameter in self._parameters if _Now.pieces > 1 else ():
+            if parameter.grad is not None:
+                gradient, parameter.grad = parameter.grad.double(), None
+                self._sums[parameter] = self._sums[parameter] + gradient if parameter in self._sums else gradient
+
+    def give(self) -> None:
+        """Let the parameters have the gradients of the whole batch, in one message for each type."""
+        held = self._sums or {p: p.grad for p in self._parameters if p.grad is not None}
+        kinds: dict[torch.dtype, list[nn.Parameter]] = {}
+        for parameter, gradient in held.items():
+            kinds.setdefault(gradient.dtype, []).append(parameter)
+        for some in kinds.values() if _Now.crew.world > 1 else ():
+            flat = torch.cat([held[p].flatten() for p in some])
+            _Now.crew.add(flat)
+            parts = torch.split(flat, [p.numel() for p in some])
+            held |= {p: part.view_as(p) for p, part in zip(some, parts, strict=True)}
+        for parameter, gradient in held.items():
+            parameter.grad = gradient.to(parameter.dtype)
 
 
-def averaged(numbers: Mapping[str, Tensor], held: int) -> Mapping[str, Tensor]:
-    """Scalars as means over the whole batch of what they are on each process's images."""
-    if _Now.crew.world == 1:
+def averaged(told: Sequence[tuple[Mapping[str, Tensor], float]]) -> Mapping[str, Tensor]:
+    """Scalars as means over the whole batch of what they are on each piece, beside its share of the batch."""
+    (numbers, _), *more = told
+    if _Now.crew.world == 1 and not more:
         return numbers
     place = next(iter(numbers.values())).device
-    shares = torch.stack([value.to(place, torch.float64) for value in numbers.values()]) * weight(held)
+    shares = torch.stack(
+        [torch.stack([value.to(place, torch.float64) for value in each.values()]) * share for each, share in told]
+    ).sum(0)
     _Now.crew.add(shares)
     return dict(zip(numbers, shares.unbind(), strict=True))
 

@@ -95,13 +95,25 @@ def _play(
         parameter.requires_grad_(False)
     for parameter in turn.moves:
         parameter.requires_grad_(True)
-    chance.reseed(state.seed, state.seen, turn.name)
+    gradients, told = ranks.Gradients(turn.moves), []
+    for index in range(ranks.pieces()):
+        with ranks.piece(index, len(batch.images)) as rows:
+            chance.reseed(state.seed, state.seen, turn.name)
+            told.append(_go_down(turn, batch.rows(rows), state, precision))
+        gradients.take()
+    gradients.give()
+    norm = optimiser.step(state.seen)
+    skipped = {} if optimiser.skip is None else {"skipped": torch.tensor(float(optimiser.skips(norm)))}
+    return {**ranks.averaged(told), "gradient": norm, **skipped}
+
+
+def _go_down(
+    turn: Turn, batch: Batch, state: State, precision: Callable[[], AbstractContextManager[object]]
+) -> tuple[Stats, float]:
+    """Leave the gradients of these images' losses in the parameters; the numbers to log, and the share of the batch."""
     with precision():
         losses, stats = turn.loss(batch, state.seen)
     loss = losses.to(torch.promote_types(losses.dtype, torch.float32)).mean()
-    (loss * ranks.weight(len(losses))).backward()  # type: ignore[no-untyped-call]
-    ranks.add_gradients(turn.moves)
-    norm = optimiser.step(state.seen)
-    told = {name: torch.as_tensor(value).detach() for name, value in stats.items()}
-    skipped = {} if optimiser.skip is None else {"skipped": torch.tensor(float(optimiser.skips(norm)))}
-    return ranks.averaged({"loss": loss.detach(), "gradient": norm, **skipped, **told}, len(losses))
+    share = ranks.weight(len(losses))
+    (loss * share).backward()  # type: ignore[no-untyped-call]
+    return {"loss": loss.detach(), **{name: torch.as_tensor(value).detach() for name, value in stats.items()}}, share

@@ -54,7 +54,7 @@ class Coding(Objective):
         vectors, codes, distance = model.quantiser(z)
         reconstruction = -model.log_noise(x, vectors) / math.prod(model.image_shape)  # (B,)
         model.quantiser.follow(z.detach(), codes)
-        told = ranks.whole(codes)
+        told = ranks.logged(codes)
         stats = {
             "reconstruction": reconstruction.detach().mean(),
             "commitment": distance.detach().mean(),

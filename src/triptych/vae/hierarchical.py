@@ -48,7 +48,7 @@ class Hierarchical(Objective):
         found = model.infer(model.encoder(x), noise, batch.given)
         reconstruction = -model.noise.log_prob(x, found.answers)  # (B,)
         kl = torch.stack([level.flatten(1).sum(1) for level in model.split(found.q.kl())], 1)  # (B, L)
-        mean = ranks.whole(kl.detach()).mean(0)
+        mean = (ranks.whole if self.free_bits else ranks.logged)(kl.detach()).mean(0)
         paid = torch.where(mean > self.free_bits, kl, self.free_bits).sum(1)  # (B,)
         losses = reconstruction + self.warm_up(seen) * paid
         with torch.no_grad():

@@ -76,7 +76,8 @@ class Elbo(Objective):
         if self.samples > 1:
             losses = self._weighted(model, batch, q)
         else:
-            paid = torch.where(ranks.whole(kl).mean(0) > self.free_bits, kl, self.free_bits).sum(1)  # (B,)
+            mean = (ranks.whole if self.free_bits else ranks.logged)(kl.detach()).mean(0)
+            paid = torch.where(mean > self.free_bits, kl, self.free_bits).sum(1)  # (B,)
             losses = reconstruction + self.beta * self.warm_up(seen) * paid
         with torch.no_grad():
             nats = -(reconstruction + kl.sum(1)) if self.samples == 1 else -losses
@@ -85,7 +86,7 @@ class Elbo(Objective):
                 "reconstruction": reconstruction.mean(),
                 "kl": kl.sum(1).mean(),
                 "sigma": model.noise.spread(),
-                "active": (ranks.whole(q.mean).var(0) > ACTIVE).sum(),
+                "active": (ranks.logged(q.mean).var(0) > ACTIVE).sum(),
             }
         return losses, stats
 
