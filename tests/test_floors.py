@@ -27,7 +27,7 @@ FLOORS = {
             "training together recipe schema",
             "store sampling gallery report child evaluation leaks walking inversion film features attributes insight",
             "run",
-            "scoring flops",
+            "scoring flops rescue",
             "play comparison",
             "commands",
             "cli",

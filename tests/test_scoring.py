@@ -16,9 +16,9 @@ from triptych.evaluation import reference, summarise
 from triptych.extractors import extractor
 from triptych.metrics.fid import frechet
 from triptych.sampling import generate
-from triptych.scoring import NAME
 from triptych.screen import Screen
 from triptych.training.logbook import read
+from triptych.training.monitors import SCORE
 
 QUIET = Screen(quiet=True)
 FEW = 300
@@ -31,20 +31,20 @@ def _fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(out: Path, scores: int | None, images: int = 20_000, name: str = "dcgan") -> list[dict[str, float]]:
     train(name, "digits", out=str(out), images=images, scores=scores, set=TINY[name], screen=QUIET)
-    return [line for line in read(out / "metrics.jsonl") if NAME in line]
+    return [line for line in read(out / "metrics.jsonl") if SCORE in line]
 
 
 def test_scores_are_those_of_the_weights_kept(tmp_path: Path) -> None:
     lines = run(tmp_path / "run", 2)
     assert lines
-    best = min(lines, key=lambda line: line[NAME])
+    best = min(lines, key=lambda line: line[SCORE])
     kept = json.loads((tmp_path / "run" / "best" / "score.json").read_text(encoding="utf-8"))
-    assert (kept["value"], kept["seen"]) == (best[NAME], best["seen"])
-    assert store.best_score(tmp_path / "run") == best[NAME]
+    assert (kept["value"], kept["seen"]) == (best[SCORE], best["seen"])
+    assert store.best_score(tmp_path / "run") == best[SCORE]
     look = extractor("bundled")
     made = summarise(generate(store.load(tmp_path / "run" / "best"), range(FEW), batch=128), look)
     real = reference(open_data("digits").train, "train", look)
-    assert frechet(real.moments, made.moments) == pytest.approx(best[NAME], rel=1e-6)
+    assert frechet(real.moments, made.moments) == pytest.approx(best[SCORE], rel=1e-6)
 
 
 def test_no_scores_where_nobody_wants_them(tmp_path: Path) -> None:

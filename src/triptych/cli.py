@@ -29,6 +29,7 @@ COMMANDS = {  # the order of the help text is the order of use
     "models": "the catalogue: names, families, parameters, papers, abilities",
     "pack": "decode, crop and resize a folder of images once",
     "train": "train a model on images; the same line again resumes",
+    "replay": "the step again at which a training diverged",
     "sample": "new images from a trained model",
     "encode": "the features of images, from a model that encodes",
     "probe": "how much of the class a model's features hold, beside pixels and PCA",

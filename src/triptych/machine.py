@@ -59,6 +59,12 @@ def energy() -> float | None:
     return sum(known) / 1e6 if known else None
 
 
+def energy_since(before: float | None) -> float | None:
+    """Joules since `energy` gave that; None where they cannot be read, or a counter began anew."""
+    after = energy()
+    return None if before is None or after is None or after < before else after - before
+
+
 def describe(device: str = "cpu") -> str:
     """The machine in a line, with torch's version: for reports that hold timings."""
     import torch

@@ -16,14 +16,16 @@ from triptych.core import Stats
 from triptych.errors import NumericsError
 from triptych.pixels import grid, write_png
 from triptych.quantities import clock
+from triptych.rescue import rescue
 from triptych.run import Budget, Run
 from triptych.sampling import generate
 from triptych.scoring import TIMES, Scorer
 from triptych.screen import Line
 from triptych.training.holdout import Holdout, tired
 from triptych.training.interrupt import Stopped, Wish, listening
-from triptych.training.logbook import Logbook
+from triptych.training.logbook import Logbook, read
 from triptych.training.loop import Chore, train
+from triptych.training.monitors import Monitor
 from triptych.training.state import State
 
 SHOWN = 64  # images of a grid, at seeds 0 to 63
@@ -36,6 +38,7 @@ class Habits(NamedTuple):
     show_every: float = 60.0  # seconds of training between grids of samples
     save_every: float = 300.0  # and between checkpoints
     scores: int | None = None  # over the whole budget; None: as many as take little time
+    on_divergence: str = "stop"  # or "rollback"
 
 
 class Made(NamedTuple):
@@ -74,18 +77,20 @@ class Chores:
         """A grid at fixed seeds from the shown model; drawn less often where drawing is slow."""
         start = time.perf_counter()
         images = torch.cat([batch.images for batch in generate(self.run.cast.shown, range(SHOWN))])
-        self.logbook.line(state, {"samples/variety": variety(images, self._real)})
+        self.logbook.line(state, {"samples/variety": variety(images, self._real), **self._lag()})
         self.grid = write_png(grid(images, 8), self.run.folder / "samples" / f"{state.seen:012d}.png")
         self._show_every = max(self._show_every, 10 * (time.perf_counter() - start))
         self._shown = state.seconds
 
+    def _lag(self) -> dict[str, float]:
+        """How far the averaged weights are from those that are trained, for a model that has an average."""
+        ema = self.run.cast.ema
+        return {"average/lag": ema.lag()} if ema else {}
+
     def save(self, state: State) -> None:
         """A checkpoint; numbers that are not finite, of weights or optimisers, are never written."""
         if wrong := self.run.cast.not_finite():
-            raise NumericsError(
-                f"{wrong} is no longer finite after {state.seen} images; the last checkpoint is good. "
-                "Lower the learning rate or clip the gradients (--set optimisers.NAME.clip=1)."
-            )
+            raise NumericsError(f"{wrong} is no longer a finite number after {state.seen:,} images.")
         self.logbook.park(state)
         self.logbook.flush()
         tensors = {"model": self.run.cast.shown.state_dict(), "state": self.run.cast.tensors()}
@@ -129,7 +134,7 @@ def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any
     Raises `Stopped` (exit code 130 or 143) after saving when a signal asked for it.
     """
     if not ranks.leads():
-        return follow(run, budget)
+        return follow(run, budget, habits.on_divergence)
     state = run.state
     logbook = Logbook(run.folder / "metrics.jsonl", state, writers=writers)
     chores = Chores(run, logbook, habits.show_every, habits.save_every)
@@ -147,46 +152,59 @@ def play(run: Run, budget: Budget, habits: Habits = Habits(), writers: tuple[Any
     total = budget.seconds or float(budget.images or 0)
     with listening() as wish, run.screen.progress(run.name, total) as line:
         chores.wish = wish
+        monitor = Monitor(lambda: read(logbook.path), run.screen.warn)
+        if habits.on_divergence == "rollback" and not store.checkpoints(run.folder):
+            with ranks.aside():
+                chores.save(state)  # to have somewhere to go back to
         holdout = Holdout(run.cast, run.turns, run.splits.validation, run.device, logbook.note, stop["watch"])
         scoring = [_dispensable(scorer, wish)] if scorer else []
-        beside: list[Chore] = [holdout, logbook, *scoring, chores.report_to(line, budget, scorer), chores]
-        asked = _train(run, budget, wish, [_aside(beside)], logbook.note)
+        beside: list[Chore] = [holdout, logbook, *scoring, monitor, chores.report_to(line, budget, scorer), chores]
+        asked = _train(run, budget, wish, [_aside(beside)], logbook, habits.on_divergence)
         with ranks.aside():
-            chores.save(state)
+            chores.save(run.state)
             if not asked:  # nobody waits for a picture
                 with wish.dispensable():
-                    chores.show(state)
+                    chores.show(run.state)
     ranks.most(0)
     if asked:
         raise Stopped(
-            f"Stopped after {state.seen:,} images and saved in {run.folder}; the same line again goes on.", asked
+            f"Stopped after {run.state.seen:,} images and saved in {run.folder}; the same line again goes on.", asked
         )
-    if tired(state, stop["patience"]):
+    if tired(run.state, stop["patience"]):
         run.screen.say(f"Stopped early: {_tired(run)}")
     return chores.made
 
 
-def follow(run: Run, budget: Budget) -> Made:
+def follow(run: Run, budget: Budget, on_divergence: str) -> Made:
     """The part of a process that does not lead: the same steps, and nothing beside them."""
     if tired(run.state, _stop(run)["patience"]) or budget.spent(run.state):
         return Made()
     with listening() as wish:
-        asked = _train(run, budget, wish, [], lambda turn, stats: None)
+        asked = _train(run, budget, wish, [], None, on_divergence)
         ranks.most(0)  # while the first one saves
     if asked:
         raise Stopped("", asked)
     return Made()
 
 
-def _train(run: Run, budget: Budget, wish: Wish, chores: Sequence[Chore], note: Callable[[str, Stats], None]) -> int:
+def _train(
+    run: Run, budget: Budget, wish: Wish, chores: Sequence[Chore], logbook: Logbook | None, on_divergence: str
+) -> int:
     """Train until one process's budget is spent or somebody asks one to stop: the signal's number, 0 for none."""
     patience = _stop(run)["patience"]
 
     def over(state: State) -> bool:
         return ranks.most(budget.spent(state) or wish.number is not None or tired(state, patience)) > 0
 
-    train(run.cast, run.turns, run.stream, run.state, over, chores, note, lambda: devices.autocast(run.device))
-    return ranks.most(wish.number or 0)
+    note: Callable[[str, Stats], None] = logbook.note if logbook else lambda turn, stats: None
+    while True:
+        try:
+            train(run.cast, run.turns, run.stream, run.state, over, chores, note, lambda: devices.autocast(run.device))
+            return ranks.most(wish.number or 0)
+        except NumericsError as error:
+            rescue(run, error, on_divergence)
+        if logbook:
+            logbook.open_at(run.state)
 
 
 def _aside(chores: Sequence[Chore]) -> Chore:

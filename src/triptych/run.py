@@ -203,7 +203,9 @@ def opened(wishes: Wishes, folder: Path | None, device: str, screen: Screen) -> 
             if leads:
                 claim(folder, tree)
                 store.tidy(folder)
-            _resume(run)
+            resume(run)
+            if run.state.steps:
+                screen.say(f"Resuming {folder} after {run.state.seen:,} images.")
         ranks.compare(lambda: _facts(run))
         ranks.gathered(run.cast.model, run.cast.objective)
         yield run
@@ -280,7 +282,8 @@ def _enough(batch: int, *modules: nn.Module) -> None:
             )
 
 
-def _resume(run: Run) -> None:
+def resume(run: Run) -> None:
+    """Bring a run to its newest whole checkpoint; one that has none stays as it is."""
     checkpoint, complaints = store.newest(run.folder)
     for complaint in complaints:
         run.screen.warn(complaint)
@@ -288,4 +291,4 @@ def _resume(run: Run) -> None:
         shown, held, counters = store.read_state(checkpoint)
         run.cast.restore(shown, held)
         run.state = State.of(counters)
-        run.screen.say(f"Resuming {run.folder} after {run.state.seen:,} images.")
+        run.cast.ease(run.state.eased)

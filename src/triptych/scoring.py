@@ -13,9 +13,9 @@ from triptych.metrics.summary import Summary
 from triptych.run import Budget, Run
 from triptych.sampling import generate
 from triptych.training.logbook import Logbook
+from triptych.training.monitors import SCORE
 from triptych.training.state import State
 
-NAME = "score/FD-bundled"  # the column of the log
 IMAGES = 1_000  # samples of a score, at seeds 0, 1, ...
 TIMES = 8  # scores in a run, where nothing else is asked for
 PROBE = 64  # images sampled to find out how long a score would take
@@ -54,7 +54,7 @@ class Scorer:
         model = self.run.cast.shown
         made = summarise(generate(model, range(IMAGES), batch=128), self.look, most=0)
         value = fid.frechet(self._real.moments, made.moments)
-        self.logbook.line(state, {NAME: value})
+        self.logbook.line(state, {SCORE: value})
         self.latest = f"FD-bundled {value:.3g}"
         if self._best is None or value < self._best:
             self._best = value

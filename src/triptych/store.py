@@ -4,6 +4,7 @@
     RUN/metrics.jsonl               the log
     RUN/samples/000123456.png       grids at fixed seeds
     RUN/best/                       the weights with the best score so far: model, recipe, score.json, manifest
+    RUN/diverged/                   where a step was not finite: a checkpoint from before it, and step.json
     RUN/at/000123456/               a checkpoint after so many images
         model.safetensors recipe.yaml           all that sampling needs
         state.safetensors state.json            all that training needs besides
@@ -63,11 +64,26 @@ def save(run: Path, seen: int, tree: Mapping[str, Any], tensors: Mapping[str, Ma
     return final
 
 
+def forget_newest(run: Path) -> None:
+    """Drop the newest checkpoint where there is an older one."""
+    *older, newest = checkpoints(run)
+    if older:
+        shutil.rmtree(newest)
+
+
 def save_best(run: Path, seen: int, tree: Mapping[str, Any], model: Mapping[str, Tensor],
               score: Mapping[str, Any]) -> Path:  # fmt: skip
     """Keep these weights as the best of the run, beside its last ones, with the score that says so."""
     final = run / "best"
     _publish(final, seen, tree, {"model": model}, {"score.json": score})
+    return final
+
+
+def save_diverged(run: Path, seen: int, tree: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]],
+                  state: Mapping[str, Any], step: Mapping[str, Any]) -> Path:  # fmt: skip
+    """Keep what a step began with that could not be played to its end, and what is known of it, for a replay."""
+    final = run / "diverged"
+    _publish(final, seen, tree, tensors, {"state.json": state, "step.json": step})
     return final
 
 

@@ -64,15 +64,15 @@ def train(
     scores: Annotated[
         int | str | None, Flag("score so many times over the budget; 0: never (default: as time allows)", metavar="N")
     ] = None,
+    on_divergence: Annotated[str, Flag("stop, or rollback: go back, with half the rate", metavar="WAY")] = "stop",
     tensorboard: Annotated[bool, Flag("also write TensorBoard files into the run folder")] = False,
     screen: Screen = SCREEN,
 ) -> Trained:
     """Train MODEL on DATA. The same line again goes on where the run stopped.
 
-    Stops when --for, --images or --flops is reached (default: the recipe's images), or on Ctrl-C,
-    which saves first. Time counts training steps alone, over all starts of the run. A score is
-    FD-bundled of 1,000 samples; the weights with the best one are kept in RUN/best. On several processes:
-    'torchrun --nproc-per-node N -m triptych train ...', with the same results for every N.
+    Stops when --for, --images or --flops is reached (default: the recipe's images), or on Ctrl-C, which saves first.
+    Time counts training steps alone, over all starts of the run. A score is FD-bundled of 1,000 samples; the weights
+    with the best one are kept in RUN/best. 'torchrun --nproc-per-node N -m triptych train ...' takes N processes.
     """
     from pathlib import Path
 
@@ -83,6 +83,7 @@ def train(
     from triptych.quantities import size as sides
     from triptych.ranks import aside
     from triptych.ranks.joining import joined
+    from triptych.rescue import checked
     from triptych.run import Budget, Wishes, opened
 
     budget = Budget.of(images, for_, flops)
@@ -90,12 +91,13 @@ def train(
         seconds(show_every, "--show-every"),
         seconds(save_every, "--save-every"),
         None if scores is None else count(scores, "--scores", 0, 1000),
+        checked(on_divergence),
     )
     depth = None if channels is None else count(channels, "--channels", 1, 4)
     wished = None if size is None else sides(size, "--size")
     wishes = Wishes(model, str(data), count(seed, "--seed", 0), tuple(_changes(set)), recipe, wished, depth, fit)
-    screen = screen if place().leads else Screen(quiet=True)
-    with joined(device) as where, opened(wishes, Path(out) if out else None, where, screen) as run:
+    screen, folder = screen if place().leads else Screen(quiet=True), Path(out) if out else None
+    with joined(device) as where, opened(wishes, folder, where, screen) as run:
         _introduce(run, screen)
         _warn_of_copies(run, budget, screen)
         writers = (_tensorboard(run.folder),) if tensorboard and place().leads else ()
@@ -103,8 +105,7 @@ def train(
             budget = budget.in_images(lambda flops: counting.of_training(run.tree, run.splits).images(flops))
         before = machine.energy()
         made = play(run, budget.or_else(run.tree["images"]), habits, writers)
-        after = machine.energy()
-        result = _trained(run, None if before is None or after is None or after < before else after - before)
+        result = _trained(run, machine.energy_since(before))
     if made.checkpoint:
         screen.say(f"Wrote {made.checkpoint} and {made.grid}.")
     return result

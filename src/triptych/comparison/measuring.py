@@ -21,8 +21,9 @@ from triptych.metrics.estimate import Score
 from triptych.metrics.neighbours import nearest
 from triptych.metrics.table import METRICS, Pair, score
 from triptych.report.entries import ClassRow, Copies, Entry, Point, Trial
-from triptych.scoring import IMAGES, NAME
+from triptych.scoring import IMAGES
 from triptych.training.logbook import read as read_log
+from triptych.training.monitors import SCORE
 
 FIELDS = ("parameters", "seen", "seconds", "images_per_second", "peak_memory", "memory_of", "energy")
 
@@ -110,14 +111,14 @@ def _trial(one: Trained, shown: Shown, ground: Ground) -> tuple[Trial, tuple[Pai
     pair = Pair(ground.real, summarise(read(made), ground.look))
     found = [score(metric, pair) for metric in METRICS]
     log = read_log(Path(one.result["run"]) / "metrics.jsonl")
-    curve = [Point(line["seconds"], int(line["seen"]), line[NAME]) for line in log if NAME in line]
+    curve = [Point(line["seconds"], int(line["seen"]), line[SCORE]) for line in log if SCORE in line]
     curve += _end(one.result, curve, found[0]) if ground.images == IMAGES else []
     return Trial(one.seed, curve, found, alarms=alarms(log, found)), (pair, made)
 
 
 def _end(result: Mapping[str, Any], curve: Sequence[Point], score: Score) -> list[Point]:
     """The score after all of the training as the curve's last point, where it is the curve's and not there yet."""
-    of_the_loop = score.label == NAME.removeprefix("score/") and score.estimate is not None
+    of_the_loop = score.label == SCORE.removeprefix("score/") and score.estimate is not None
     if not of_the_loop or (curve and curve[-1].seen >= result["seen"]):
         return []
     return [Point(result["seconds"], int(result["seen"]), score.estimate.value)]  # type: ignore[union-attr]

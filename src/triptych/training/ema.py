@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
+from torch import nn
 
 from triptych.core import Model
 
@@ -27,6 +28,15 @@ class Ema:
         """What is kept of the average in a step of `batch` images after `seen`."""
         half_life = min(float(self.half_life), self.ramp_up * seen)
         return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
+
+    @torch.no_grad()
+    def lag(self) -> float:
+        """The distance of the averaged weights from the model's, as a share of the size of these."""
+        every = zip(self._mean, self._live, strict=True)
+        pairs = [(mean, live) for mean, live in every if isinstance(live, nn.Parameter)]
+        apart = sum(float((mean - live).double().square().sum()) for mean, live in pairs)
+        size = sum(float(live.double().square().sum()) for _, live in pairs)
+        return float((apart / max(size, 1e-300)) ** 0.5)
 
     @torch.no_grad()
     def follow(self, batch: int, seen: int) -> None:

@@ -27,14 +27,18 @@ class Logbook:
 
     def __init__(self, path: Path, state: State, every: int = 50, writers: tuple[Any, ...] = ()) -> None:
         self.path, self.every, self._writers = path, every, writers
+        self.latest: dict[str, float] = {}
+        self.open_at(state)
+
+    def open_at(self, state: State) -> None:
+        """Go on from here: what was written and gathered later is forgotten."""
         self._sums: dict[str, Tensor] = {
             name: torch.tensor(value, dtype=torch.float64) for name, value in state.sums.items()
         }
         self._counts = dict(state.counts)
         self._mark = (float(state.seen), state.seconds)
-        self.latest: dict[str, float] = {}
-        kept = [line for line in read(path) if line["seen"] <= state.seen]
-        durable.write(path, "".join(json.dumps(line) + "\n" for line in kept))
+        kept = [line for line in read(self.path) if line["seen"] <= state.seen]
+        durable.write(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         if kept:
             self._mark = (kept[-1]["seen"], kept[-1]["seconds"])
 
@@ -65,10 +69,7 @@ class Logbook:
         self._sums, self._counts, self._mark = {}, {}, (float(state.seen), state.seconds)
         wrong = [name for name, value in self.latest.items() if not math.isfinite(value)]
         if wrong:
-            raise NumericsError(
-                f"{wrong[0]} is no longer a finite number after {state.seen} images; the last checkpoint "
-                "is good. Lower the learning rate or clip the gradients (--set optimisers.NAME.clip=1)."
-            )
+            raise NumericsError(f"{wrong[0]} is no longer a finite number after {state.seen:,} images.")
 
     def line(self, state: State, numbers: dict[str, float]) -> None:
         """Write numbers that are not gathered over steps as a line of their own."""

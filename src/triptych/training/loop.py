@@ -19,6 +19,8 @@ from torch import nn
 from triptych import chance, ranks
 from triptych.core import Batch, Stats, Turn
 from triptych.errors import UsageError, nearest
+from triptych.training.divergence import of_turn
+from triptych.training.optimisers import certain
 from triptych.training.state import Cast, State
 
 Chore = Callable[[State], None]  # called after each step; does its work when its interval has passed
@@ -65,7 +67,8 @@ def train(
     """Play steps until `until(state)`; `note(turn, stats)` takes the numbers of each turn.
 
     `state` moves on after each step, and the chores see it then. `precision` opens the autocast
-    region of the losses. Time spent in chores does not count as the run's.
+    region of the losses. Time spent in chores does not count as the run's. Raises `Diverged` before a weight moves
+    by a loss or gradient that is not finite.
     """
     cast.model.train()
     cast.objective.train()
@@ -102,9 +105,14 @@ def _play(
             told.append(_go_down(turn, batch.rows(rows), state, precision))
         gradients.take()
     gradients.give()
-    norm = optimiser.step(state.seen)
+    numbers = ranks.averaged(told)
+    try:
+        certain(numbers["loss"])
+        norm = optimiser.step(state.seen)
+    except FloatingPointError as error:
+        raise of_turn(turn, cast, state, numbers["loss"]) from error
     skipped = {} if optimiser.skip is None else {"skipped": torch.tensor(float(optimiser.skips(norm)))}
-    return {**ranks.averaged(told), "gradient": norm, **skipped}
+    return {**numbers, "gradient": norm, **skipped}
 
 
 def _go_down(

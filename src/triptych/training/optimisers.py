@@ -14,6 +14,12 @@ from triptych.ramps import Ramp, always
 Parameters = Sequence[nn.Parameter]
 
 
+def certain(number: Tensor) -> None:
+    """Raise a `FloatingPointError` for a number that is not finite, where looking at it costs no waiting."""
+    if number.device.type == "cpu" and not number.isfinite():
+        raise FloatingPointError(str(number.item()))
+
+
 class Optimiser:
     """One turn's optimiser: the rate follows `ramp(seen)`, gradients are clipped to norm `clip`.
 
@@ -34,15 +40,23 @@ class Optimiser:
         if any(limit is not None and limit <= 0 for limit in (clip, skip)):
             raise UsageError(f"An optimiser has clip {clip} and skip {skip}: give norms above 0, or null.")
         self.torch = torch_optimiser
+        self.ease = 1.0  # what the rate is multiplied by besides: less after a run has gone back
         self._rate, self._ramp, self._clip, self._bound = rate, ramp, clip, bound
         self.skip = skip
         self._parameters = [p for group in torch_optimiser.param_groups for p in group["params"]]
 
     @torch.no_grad()
     def step(self, seen: int) -> Tensor:
-        """Move once down the gradients that the parameters hold, then forget them; returns their norm."""
+        """Move once down the gradients that the parameters hold, then forget them; returns their norm.
+
+        One that is no finite number moves nothing: on a CPU it is a `FloatingPointError`, elsewhere, where nobody
+        waits for it, Adam leaves its weights alone and the log will show it.
+        """
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
+        certain(norm)
+        if self.torch.defaults.get("fused"):
+            self.torch.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]  # its own name for it
         if not self.skips(norm):
             self._move(norm, seen)
         self.torch.zero_grad(set_to_none=True)
@@ -56,7 +70,7 @@ class Optimiser:
         if self._clip is not None:
             nn.utils.clip_grads_with_norm_(self._parameters, self._clip, norm)
         for group in self.torch.param_groups:
-            group["lr"] = self._rate * self._ramp(seen)
+            group["lr"] = self._rate * self._ramp(seen) * self.ease
         self.torch.step()
         if self._bound is not None:
             for parameter in self._parameters:

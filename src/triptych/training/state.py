@@ -15,6 +15,8 @@ from triptych.training.ema import Ema
 from triptych.training.optimisers import Optimiser
 from triptych.words import quoted
 
+EASE = 0.5  # of the rates, each time that a run goes back
+
 
 @dataclass
 class State:
@@ -28,6 +30,7 @@ class State:
     counts: dict[str, int] = field(default_factory=dict)
     best: float | None = None  # the lowest value of the watched number on held-out images
     best_seen: int = 0  # and when it was
+    eased: int = 0  # how often the run went back after it had diverged
 
     @staticmethod
     def of(counters: Mapping[str, Any]) -> State:
@@ -78,8 +81,14 @@ class Cast(NamedTuple):
                 moments = _moments(optimiser, turn, held)
                 groups = optimiser.torch.state_dict()["param_groups"]
                 optimiser.torch.load_state_dict({"state": moments, "param_groups": groups})
+                optimiser.torch.zero_grad()
         except (RuntimeError, ValueError) as error:
             raise CheckpointError(f"The checkpoint does not fit the recipe: {' '.join(str(error).split())}") from error
+
+    def ease(self, times: int) -> None:
+        """Let the rates be what they are after so many returns."""
+        for optimiser in self.optimisers.values():
+            optimiser.ease = EASE**times
 
     def not_finite(self) -> str | None:
         """The name of a tensor that holds a number which is not finite, of anybody's; None where all is well."""
