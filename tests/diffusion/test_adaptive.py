@@ -34,7 +34,7 @@ def test_the_tableau_is_consistent() -> None:
 
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-9])
 def test_the_flow_is_followed_as_closely_as_is_asked(tolerance: float) -> None:
-    """D5: to 1e-8 with a tolerance of 1e-9 and a spread of 0.5 left."""
+    """To 1e-8 with a tolerance of 1e-9 and a spread of 0.5 left."""
     found = rk45(gaussian, Y, LEVELS, Draw(()), tolerance, tolerance)
     exact = flowed(Y, 80.0, 0.002)
     assert (found - exact).abs().max() < 20 * tolerance

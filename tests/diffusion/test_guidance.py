@@ -1,4 +1,4 @@
-"""Guidance on Gaussian classes, whose guided flow is known in closed form: truth D10."""
+"""Guidance on Gaussian classes, whose guided flow is known in closed form."""
 
 from __future__ import annotations
 

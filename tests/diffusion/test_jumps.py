@@ -34,7 +34,7 @@ def impulse(image: int, images: int) -> Tensor:
 
 
 def end(y: Tensor, s: Tensor, until: Tensor | float = 0.0) -> Tensor:
-    """Where the flow's path through y at s is at a level below (truth D5), as D of a straight line there."""
+    """Where the flow's path through y at s is at a level below, as D of a straight line there."""
     t = torch.as_tensor(until, dtype=y.dtype).expand_as(s)
     there = ((LAMBDA + t.square()) / (LAMBDA + s.square())).sqrt().view(-1, 1, 1, 1) * y
     share = (t / s).view(-1, 1, 1, 1)

@@ -26,7 +26,7 @@ def gaussian(y: Tensor, s: Tensor) -> Tensor:
 
 
 def flowed(y: Tensor, s: float, t: float) -> Tensor:
-    """D5: the exact probability flow from level s to t."""
+    """The exact probability flow from level s to t."""
     return math.sqrt((LAMBDA + t * t) / (LAMBDA + s * s)) * y
 
 
@@ -41,7 +41,7 @@ def down(steps: int) -> Tensor:
     ids=["ddim", "heun", "dpm++2m", "unipc of order 2", "unipc of order 1"],
 )
 def test_the_order_of_convergence(sampler: Sampler, order: int) -> None:
-    """S6: the slope of the logarithm of the error at LOW from 256 to 1024 steps, within 0.05; UniC adds one order."""
+    """The slope of the logarithm of the error at LOW from 256 to 1024 steps, within 0.05; UniC adds one order."""
 
     def error(steps: int) -> float:
         return float((sampler(gaussian, Y, down(steps), Draw(())) - flowed(Y, TOP, LOW)).abs().max())
@@ -96,7 +96,7 @@ def test_the_sde_form_keeps_the_spread_and_draws_at_each_step() -> None:
 @pytest.mark.parametrize("sampler", [dpm, partial(dpm, eta=1.0), unipc, partial(unipc, order=4), ipndm])
 @pytest.mark.parametrize("steps", [1, 2, 5, 30])
 def test_a_known_image_is_found(sampler: Sampler, steps: int) -> None:
-    """D4: where the data are one point, every sampler ends on it, in however few steps."""
+    """Where the data are one point, every sampler ends on it, in however few steps."""
     point = torch.randn(1, 3, 2, 2, dtype=torch.float64)
     y = 100 * torch.randn(2, 3, 2, 2, dtype=torch.float64)
     found = sampler(lambda y, s: point.expand_as(y), y, walk(linear().table, steps), Draw([0, 1]))
@@ -117,7 +117,7 @@ def test_each_step_asks_once(sampler: Sampler, asked: int) -> None:
 
 
 def bumps(y: Tensor, s: Tensor) -> Tensor:
-    """D3: the mixture of N(-1, 0.04) and N(1, 0.04), a denoiser that is not linear."""
+    """The mixture of N(-1, 0.04) and N(1, 0.04), a denoiser that is not linear."""
     s = s.view(-1, 1, 1, 1)
     variance = 0.04 + s * s
     share = torch.sigmoid(2 * y / variance)  # of the one at 1

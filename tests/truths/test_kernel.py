@@ -1,4 +1,4 @@
-"""Kernel distances against expectations in closed form (truth M3) and sums written out."""
+"""Kernel distances against expectations in closed form and sums written out."""
 
 from __future__ import annotations
 

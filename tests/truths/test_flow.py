@@ -1,4 +1,4 @@
-"""The probability flow of Gaussian data, whose map and change of density are known (truth D5), up and down."""
+"""The probability flow of Gaussian data, whose map and change of density are known, up and down."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stretch(start: float, end: float) -> Tensor:
 
 
 def test_the_flow_is_the_gaussian_s() -> None:
-    """D5: to 1e-8 of the noise's size, and the change of the log-density to 5e-8."""
+    """To 1e-8 of the noise's size, and the change of the log-density to 5e-8."""
     top = 80.0
     z, change = flowed(gaussian, Y, FLOOR, top, 400, all_directions(Y))
     torch.testing.assert_close(z, stretch(FLOOR, top) * Y, rtol=1e-8, atol=0)

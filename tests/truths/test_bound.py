@@ -1,4 +1,4 @@
-"""The bound against models whose likelihood has a closed form (truths V3, V4, V5)."""
+"""The bound against models whose likelihood has a closed form."""
 
 from __future__ import annotations
 

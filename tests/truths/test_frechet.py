@@ -1,4 +1,4 @@
-"""The Frechet distance against closed forms (truths M1 and M2)."""
+"""The Frechet distance against closed forms."""
 
 from __future__ import annotations
 
