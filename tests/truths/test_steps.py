@@ -18,7 +18,7 @@ from triptych.diffusion.samplers import Variance, ancestral, ddim, heun, large, 
 from triptych.diffusion.schedules import karras
 from triptych.diffusion.walks import SAMPLERS
 from truths.exact import STILL, Impulses, gaussian, variance_of
-from truths.steps import EDM, FINE, LAMBDA, START, STEPS
+from truths.steps import EDM, FINE, LAMBDA, START, STEPS, levels_of
 
 
 @pytest.mark.parametrize("levels", [karras(EDM, 18), walk(linear().table, 37), karras(EDM, 1)], ids=["18", "37", "1"])
@@ -33,8 +33,7 @@ def test_a_finite_number_of_steps_is_known_exactly(name: str, levels: torch.Tens
 @pytest.mark.parametrize("name", STEPS)
 def test_golden_numbers_are_free_of_hardware(name: str) -> None:
     """Those of all steps by their laws; to 1e-12."""
-    levels = FINE if name == "rk45" else karras(EDM, 18)
-    assert (STEPS[name].variance(levels) / LAMBDA) ** 0.5 == pytest.approx(STEPS[name].golden, abs=1e-12)
+    assert (STEPS[name].variance(levels_of(name)) / LAMBDA) ** 0.5 == pytest.approx(STEPS[name].golden, abs=1e-12)
 
 
 def test_no_sampler_is_without_a_law() -> None:
