@@ -52,11 +52,15 @@ class Draw:
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal noise, (B, *shape) float32."""
-        return self._stack([torch.randn((images, *shape), generator=g) for images, g in self._parts])
+        return self._stack(
+            [torch.randn((images, *shape), generator=g, dtype=torch.float32) for images, g in self._parts]
+        )
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), (B, *shape) float32."""
-        return self._stack([torch.rand((images, *shape), generator=g) for images, g in self._parts])
+        return self._stack(
+            [torch.rand((images, *shape), generator=g, dtype=torch.float32) for images, g in self._parts]
+        )
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Integers in [0, high), (B, *shape) int64."""

@@ -11,6 +11,8 @@ from torch import Tensor
 from triptych.diffusion.flow import flowed, times, weights
 from triptych.diffusion.likelihood import FLOOR, all_directions
 from triptych.errors import UsageError
+from truths.exact import flowed as factor
+from truths.exact import gaussian as of_gaussian
 
 VARIANCES = torch.tensor([1e-2, 0.25, 1.0, 4.0], dtype=torch.float64).view(4, 1, 1)
 Y = torch.tensor([[0.05, -0.7, 1.2, 3.0], [-0.1, 0.2, 0.0, -2.0]], dtype=torch.float64).view(2, 4, 1, 1)
@@ -35,6 +37,22 @@ def test_the_flow_is_the_gaussian_s() -> None:
     back, again = flowed(gaussian, z, top, FLOOR, 400, all_directions(Y))
     torch.testing.assert_close(back, Y, rtol=1e-8, atol=0)
     torch.testing.assert_close(again, -exact.expand(2), rtol=0, atol=5e-8)
+
+
+def test_what_starting_from_pure_noise_costs() -> None:
+    """From N(0, S^2), not N(m, L + S^2): the mean falls short by f m, the variance is S^2 / (L + S^2) of the data's.
+
+    Where the start is N(0, 1 + S^2), as in sampling, images of variance 1 have it to the end.
+    """
+    mean, variance, top = 0.4, 0.25, 10.0
+    z = torch.tensor([0.0, 1.0], dtype=torch.float64).view(2, 1, 1, 1)
+    zero, one = flowed(of_gaussian(variance, mean), top * z, top, FLOOR, 400)[0].flatten().tolist()
+    f = factor(variance, top, FLOOR)
+    assert zero == pytest.approx(mean - f * mean, abs=1e-8)
+    assert (one - zero) ** 2 / (variance + FLOOR**2) == pytest.approx(top**2 / (variance + top**2), abs=1e-8)
+    assert (one - zero) ** 2 / (variance + FLOOR**2) == pytest.approx(0.99751, abs=5e-6)
+    unit, _ = flowed(of_gaussian(1.0), math.hypot(1, top) * z, top, FLOOR, 400)
+    assert unit[1].item() == pytest.approx(math.sqrt(1 + FLOOR**2), abs=1e-8)
 
 
 def test_what_goes_up_comes_down_to_a_tenth_of_a_uint8_step() -> None:
