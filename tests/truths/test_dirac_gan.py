@@ -140,7 +140,7 @@ def test_r1_brings_alternating_steps_home_a_little_faster(game: Game, gamma: flo
 
 @GAMES
 def test_at_the_critical_penalty_both_eigenvalues_are_one(game: Game) -> None:
-    """gamma = 1: the root is gone, both are -1/2, and a step multiplies by 1 - h/2, but for a factor that grows as n."""
+    """gamma = 1: the root is gone, both are -1/2, and a step multiplies by 1 - h/2, but for a factor like n."""
     path = radii(game, 1e-5, 500, alternating=False, penalty=r1(1.0))
     ends = [radius / ((1 - STEP / 2) ** n * n) for n, radius in ((250, path[249]), (500, path[499]))]
     assert ends[1] / ends[0] == pytest.approx(1, abs=0.05)
