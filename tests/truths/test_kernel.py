@@ -7,22 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from triptych.metrics import kernel
 from triptych.metrics.kernel import cmmd, discrepancy, gaussian, kid, median_distance, mmd
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def cubic_mean(a: Tensor, b: Tensor) -> float:
-    """E (x.y / d + 1)^3 for x from N(a, I), y from N(b, I)."""
-    d = len(a)
-    c = float(a @ b) / d
-    v = (d + float(a @ a + b @ b)) / d**2
-    return (1 + c) ** 3 + 3 * (1 + c) * v + 6 * float(a @ b) / d**3
+from truths.features import cubic_distance, cubic_mean, normal
 
 
 def test_the_mean_of_the_cubic_kernel_is_an_integral() -> None:
@@ -41,7 +29,7 @@ def test_kid_has_its_expectation(shift: float) -> None:
     """Two pairs of Gaussians, 1,000 rows each; 5 standard errors of 10 repetitions."""
     d, n = 8, 1000
     a, b = torch.full((d,), 0.2, dtype=torch.float64), torch.full((d,), 0.2 + shift, dtype=torch.float64)
-    exact = cubic_mean(a, a) + cubic_mean(b, b) - 2 * cubic_mean(a, b)
+    exact = cubic_distance(a, b)
     values = torch.tensor([kid(normal(n, d, seed=s) + a, normal(n, d, seed=99 + s) + b).value for s in range(10)])
     assert abs(float(values.mean()) - exact) < 5 * float(values.std()) / math.sqrt(10)
 
