@@ -71,6 +71,11 @@ def flowed(variance: float | Tensor, s: float, t: float) -> float | Tensor:
     return ratio.sqrt() if isinstance(ratio, Tensor) else math.sqrt(ratio)
 
 
+def guided_factor(scale: float, own: float, all_: float, s: float, t: float) -> float:
+    """The same where a class of N(0, own) is guided away from N(0, all): a product of powers of both flows."""
+    return math.sqrt((own + t * t) / (own + s * s)) ** scale * math.sqrt((all_ + t * t) / (all_ + s * s)) ** (1 - scale)
+
+
 class Impulses(Draw):
     """The k-th draw is 1 for image k and 0 for the others; image 0 is left to the first noise."""
 

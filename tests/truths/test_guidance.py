@@ -10,7 +10,7 @@ import torch
 from triptych.chance import Draw
 from triptych.diffusion.adaptive import rk45
 from triptych.diffusion.guidance import guided, within
-from truths.exact import gaussian
+from truths.exact import gaussian, guided_factor
 
 Y = torch.randn(6, 1, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 S = torch.full((6,), 0.7, dtype=torch.float64)
@@ -36,7 +36,7 @@ def test_unequal_variances_by_the_exact_flow() -> None:
     w, c, u, top, low = 2.0, 0.3, 0.5, 3.0, 0.01
     levels = torch.tensor([top, low], dtype=torch.float64)
     end = rk45(guided(gaussian(c, 0.0), (gaussian(u, 0.0), w)), Y[:1], levels, Draw(()), 1e-12, 1e-12)
-    factor = ((c + low**2) / (c + top**2)) ** (w / 2) * ((u + low**2) / (u + top**2)) ** ((1 - w) / 2)
+    factor = guided_factor(w, c, u, top, low)
     torch.testing.assert_close(end, factor * Y[:1], rtol=1e-9, atol=0)
 
 
