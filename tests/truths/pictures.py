@@ -65,11 +65,11 @@ def guidance() -> list[Series]:
     """The spread of guided samples of a class of N(0, 0.3) among images of N(0, 0.5), over that of its own."""
     top, low, own, all_ = 20.0, 0.01, 0.3, 0.5
     levels, y = torch.tensor([top, low], dtype=torch.float64), torch.full((1, 1, 1, 1), top, dtype=torch.float64)
-    scales = [0.25 * k for k in range(17)]
+    scales = [0.5 * k for k in range(9)]
 
     def end(scale: float, other: float) -> float:
         steered = guided(gaussian(own), (gaussian(other), scale))
-        return rk45(steered, y, levels, STILL, 1e-9, 1e-9).item() / math.sqrt(own)
+        return rk45(steered, y, levels, STILL, 1e-6, 1e-6).item() / math.sqrt(own)
 
     return [
         Series("followed", 0, [(scale, end(scale, all_)) for scale in scales]),
