@@ -26,6 +26,18 @@ def test_an_image_follows_its_own_seed() -> None:
     assert not torch.equal(alone.normal(4), alone.normal(4))
 
 
+def test_noise_is_drawn_in_float32_whatever_the_default_is() -> None:
+    """The same seed in float64 gives other numbers altogether."""
+    there = Draw([5]).normal(300), Draw([5]).uniform(300)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        here = Draw([5]).normal(300), Draw([5]).uniform(300)
+    finally:
+        torch.set_default_dtype(before)
+    assert all(torch.equal(one, other) for one, other in zip(here, there, strict=True))
+
+
 def test_draws_have_their_distributions() -> None:
     draw = Draw(range(4000))
     noise, even, whole = draw.normal(16), draw.uniform(16), draw.integers(10, 16)

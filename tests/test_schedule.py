@@ -21,7 +21,7 @@ TABLE = torch.tensor([0.01, 40.0], dtype=torch.float64)
 
 
 def bumps(y: Tensor, s: Tensor) -> Tensor:
-    """D3: the denoiser of the mixture of N(-1, 0.01) and N(1, 0.01)."""
+    """The denoiser of the mixture of N(-1, 0.01) and N(1, 0.01)."""
     variance = 0.01 + s.view(-1, 1, 1, 1) ** 2
     share = torch.sigmoid(2 * y / variance)
     return share * (1 + 0.01 / variance * (y - 1)) + (1 - share) * (-1 + 0.01 / variance * (y + 1))

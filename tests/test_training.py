@@ -253,7 +253,7 @@ def test_turns_and_optimisers_must_match() -> None:
 
 
 def test_average_of_a_constant() -> None:
-    """1 - beta^n (truth G6): beta = .999 a step, 1000 steps: 0.6323046."""
+    """1 - beta^n: beta = .999 a step, 1000 steps: 0.6323046."""
     model = nn.Linear(1, 1, bias=False).double()
     nn.init.zeros_(model.weight)
     half_life = 1000 * math.log(0.5) / math.log(0.999)

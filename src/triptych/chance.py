@@ -17,6 +17,7 @@ from torch import Tensor
 from triptych import ranks
 
 Part = int | str
+FLOAT = torch.float32  # of all that is drawn, whatever the default: in float64 a seed gives other numbers
 
 
 def key(*parts: Part) -> int:
@@ -71,11 +72,11 @@ class Draw:
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal noise, (B, *shape) float32."""
-        return self._stack([torch.randn((images, *shape), generator=g) for images, g in self._parts])
+        return self._stack([torch.randn((images, *shape), generator=g, dtype=FLOAT) for images, g in self._parts])
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), (B, *shape) float32."""
-        return self._stack([torch.rand((images, *shape), generator=g) for images, g in self._parts])
+        return self._stack([torch.rand((images, *shape), generator=g, dtype=FLOAT) for images, g in self._parts])
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Integers in [0, high), (B, *shape) int64."""

@@ -35,7 +35,7 @@ class One(Levels):
 
 
 class Gain(nn.Module):
-    """An answer that makes D = a(s)^power y, a(s)^2 = L / (L + s^2): with power 1 that of N(0, L) (truth D5)."""
+    """An answer that makes D = a(s)^power y, a(s)^2 = L / (L + s^2): with power 1 that of N(0, L)."""
 
     def __init__(self, table: Tensor, scaling: Scaling) -> None:
         super().__init__()

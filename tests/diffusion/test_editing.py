@@ -19,7 +19,7 @@ LEVELS = karras(torch.tensor([0.01, 20.0], dtype=torch.float64), 60)
 
 
 def pair(y: Tensor, s: Tensor) -> Tensor:
-    """D1: the denoiser of N(MEAN, COV), an image of one row of two pixels."""
+    """The denoiser of N(MEAN, COV), an image of one row of two pixels."""
     away = y.flatten(1) - MEAN
     total = COV + s[0] ** 2 * torch.eye(2, dtype=torch.float64)
     return (MEAN + away @ torch.linalg.solve(total, COV)).view_as(y)

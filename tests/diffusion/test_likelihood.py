@@ -37,7 +37,7 @@ UNIT = torch.eye(3, dtype=torch.float64)
 
 
 def gaussian(mean: Tensor, covariance: Tensor) -> Denoiser:
-    """D1: D = mean + covariance (covariance + s^2)^-1 (y - mean), for one level at a time."""
+    """D = mean + covariance (covariance + s^2)^-1 (y - mean), for one level at a time."""
 
     def denoise(y: Tensor, s: Tensor) -> Tensor:
         gain = covariance @ torch.linalg.inv(covariance + s[0] ** 2 * torch.eye(len(mean), dtype=torch.float64))
@@ -51,7 +51,7 @@ def plain(variance: float) -> Denoiser:
 
 
 def mixture(y: Tensor, s: Tensor) -> Tensor:
-    """D3: halves of N(-0.4, 0.05^2) and N(0.3, 0.1^2), of independent values."""
+    """Halves of N(-0.4, 0.05^2) and N(0.3, 0.1^2), of independent values."""
     means, spreads = torch.tensor([-0.4, 0.3], dtype=torch.float64), torch.tensor([0.05, 0.1], dtype=torch.float64)
     total = spreads**2 + s.view(-1, 1, 1, 1, 1) ** 2  # (B, 1, 1, 1, 2)
     away = y[..., None] - means
@@ -75,7 +75,7 @@ def rows(count: int) -> Tensor:
 
 
 def test_the_density_is_the_gaussian_s() -> None:
-    """D6: log N(y; mean, covariance + s^2 I) to 1e-8, where the density at the top is the data's own."""
+    """log N(y; mean, covariance + s^2 I) to 1e-8, where the density at the top is the data's own."""
     torch.manual_seed(0)
     y, top = rows(20), 80.0
     z, change = flowed(gaussian(MEAN, COVARIANCE), y, FLOOR, top, 400, list(all_directions(y)))
@@ -85,7 +85,7 @@ def test_the_density_is_the_gaussian_s() -> None:
 
 
 def test_the_top_is_where_sampling_starts() -> None:
-    """Of N(0, (1 + S^2) I) the exact flow makes N(mean - A mean, (1 + S^2) A^2): D7, at a low top."""
+    """Of N(0, (1 + S^2) I) the exact flow makes N(mean - A mean, (1 + S^2) A^2), at a low top."""
     torch.manual_seed(0)
     y, top = rows(20), 5.0
     values, vectors = torch.linalg.eigh(COVARIANCE)
@@ -96,7 +96,7 @@ def test_the_top_is_where_sampling_starts() -> None:
 
 
 def test_random_traces_are_right_on_average() -> None:
-    """D6: within 5 standard errors, of a Gaussian whose values depend on each other."""
+    """Within 5 standard errors, of a Gaussian whose values depend on each other."""
     torch.manual_seed(0)
     y = rows(1).expand(4000, 3, 1, 1)
     denoise = gaussian(MEAN, COVARIANCE)
@@ -141,7 +141,7 @@ def even(y: Tensor, s: Tensor) -> Tensor:
 
 
 def test_uniform_noise_is_eight_bits() -> None:
-    """V5: each value, away from the ends, is one of 256."""
+    """Each value, away from the ends, is one of 256."""
     x = uint8(10, 64, 127, 200, 245)
     nats = along_flow(even, x, Draw(range(5)), 1e4, samples=1, steps=400, exact=True)
     torch.testing.assert_close(-nats / math.log(2), torch.full_like(nats, 8.0), rtol=0, atol=1e-5)
@@ -155,7 +155,7 @@ def test_twelve_steps_are_enough() -> None:
 
 
 def test_what_the_top_tells() -> None:
-    """D8: -ln(1 - alpha_bar_T) / 2 = 2.018e-5 nats for each value of unit variance, for the paper's betas."""
+    """-ln(1 - alpha_bar_T) / 2 = 2.018e-5 nats for each value of unit variance, for the paper's betas."""
     top = linear().table[-1].item()
     x = torch.tensor([1.0, -1.0, 1.0, -1.0]).view(1, 4, 1, 1)
     assert told(x, top).item() / 4 == pytest.approx(2.018e-5, abs=5e-9)

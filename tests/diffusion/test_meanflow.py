@@ -24,7 +24,7 @@ LAMBDA, STEPS = 0.25, 1000
 
 
 class Exact(nn.Module):
-    """u of N(0, L): (x_t - x_r) / (t - r), x_r = x_t spread(r) / spread(t) (truth D9)."""
+    """u of N(0, L): (x_t - x_r) / (t - r), x_r = x_t spread(r) / spread(t)."""
 
     until = True
 
@@ -38,7 +38,7 @@ def spread(t: Tensor) -> Tensor:
 
 
 def velocity(x: Tensor, t: Tensor) -> Tensor:
-    """Truth D9 with mean 0."""
+    """With mean 0."""
     return ((t - (1 - t) * LAMBDA) / spread(t).square()).view(-1, 1, 1, 1) * x
 
 

@@ -249,7 +249,7 @@ def test_guidance_is_away_from_any_class(small: Diffusion) -> None:
 
 
 def test_autoguidance_is_away_from_a_weaker_self(exact: Diffusion) -> None:
-    """Exact models of N(0, 1/4) and N(0, 1): the guided one is narrower, by the closed form of truth D10."""
+    """Exact models of N(0, 1/4) and N(0, 1): the guided one is narrower, by the closed form."""
     exact.bound = math.inf
     path = Path(exact.table, preserving)
     weaker = Diffusion(lambda **facts: Exact(exact.table, 1.0), path, eps, SHAPE).double()
@@ -267,7 +267,7 @@ def test_autoguidance_is_away_from_a_weaker_self(exact: Diffusion) -> None:
 
 
 class Velocity(nn.Module):
-    """The exact velocity at x_t of N(mean, variance) (truth D9), for the table of `straight(steps)`."""
+    """The exact velocity at x_t of N(mean, variance), for the table of `straight(steps)`."""
 
     def __init__(self, steps: int, mean: float, variance: float) -> None:
         super().__init__()
@@ -280,7 +280,7 @@ class Velocity(nn.Module):
 
 
 def test_a_flow_goes_where_the_exact_velocity_leads() -> None:
-    """D9: x_0 = m + sqrt(l) z and back, for vectors and no bounds; so do samples go, by more steps."""
+    """x_0 = m + sqrt(l) z and back, for vectors and no bounds; so do samples go, by more steps."""
     path = straight(4000)
     model = Diffusion(lambda **facts: Velocity(4000, 3.0, 0.25), path, flow_scaling, (6, 1, 1)).double()
     model.table = path.table  # in float64
@@ -293,7 +293,7 @@ def test_a_flow_goes_where_the_exact_velocity_leads() -> None:
 
 
 def test_a_flow_s_likelihood_is_the_gaussian_s() -> None:
-    """D9: of N(3, 1/4), at images that dequantisation moved; exact traces."""
+    """Of N(3, 1/4), at images that dequantisation moved; exact traces."""
     path = straight(4000)
     model = Diffusion(lambda **facts: Velocity(4000, 3.0, 0.25), path, flow_scaling, (6, 1, 1)).double()
     model.table = path.table

@@ -78,7 +78,7 @@ def test_levels_are_drawn_evenly() -> None:
 
 
 def test_one_batch_is_learnt_by_heart() -> None:
-    """Two images: the loss falls, and samples are these images (truths D4)."""
+    """Two images: the loss falls, and samples are these images."""
     torch.manual_seed(0)
     model = model_of(partial(UNet, width=8, multipliers=(1, 2), blocks=1, attention=(), dropout=0.0), (1, 8, 8))
     x = torch.where(torch.rand(2, 1, 8, 8) < 0.5, -0.8, 0.8)

@@ -21,7 +21,7 @@ def test_the_linear_table_is_the_paper_s() -> None:
 
 
 def test_the_last_term_of_the_bound() -> None:
-    """KL(q(x_T | x_0) || N(0, I)) of unit-variance data: truths D8."""
+    """KL(q(x_T | x_0) || N(0, I)) of unit-variance data."""
     top = linear().table[-1].item()
     assert -0.5 * math.log1p(-1 / (1 + top**2)) == pytest.approx(2.018e-5, rel=2e-4)
 

@@ -22,7 +22,7 @@ def gaussian(y: Tensor, s: Tensor) -> Tensor:
     return LAMBDA / (LAMBDA + s.view(-1, 1, 1, 1) ** 2) * y
 
 
-GOAL = math.sqrt(LAMBDA / (LAMBDA + 20.0**2)) * Y  # D5
+GOAL = math.sqrt(LAMBDA / (LAMBDA + 20.0**2)) * Y  # the exact flow
 
 
 def test_log_snr_is_even_in_the_logarithm() -> None:
@@ -46,7 +46,7 @@ def test_no_steps_are_no_schedule(schedule: object) -> None:
 
 
 def test_one_level_is_put_where_it_is_best() -> None:
-    """Two Euler steps from s over t to 0 make of a Gaussian (L + s t) L / ((L + s^2) (L + t^2)) of it, by S1.
+    """Two Euler steps from s over t to 0 make of a Gaussian (L + s t) L / ((L + s^2) (L + t^2)) of it.
 
     That is nearest to the flow's sqrt(L / (L + s^2)) where it is largest: t = (sqrt(L^2 + L s^2) - L) / s.
     """

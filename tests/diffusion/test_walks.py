@@ -21,7 +21,7 @@ LAMBDA = 0.25
 
 
 def mixture(variance: float) -> object:
-    """D3: equal shares of N(point, variance), images (2, 1, 1); without variance D4, the points themselves."""
+    """Equal shares of N(point, variance), images (2, 1, 1); without variance the points themselves."""
 
     def denoise(y: Tensor, s: Tensor) -> Tensor:
         flat, noise = y.flatten(1)[:, None], s.double().square()[:, None]  # (B, 1, 2), (B, 1)
@@ -38,7 +38,7 @@ def noise(*seeds: int) -> Tensor:
 
 @pytest.mark.parametrize("name", WALKS)
 def test_images_known_by_heart_are_returned(name: str) -> None:
-    """D4: with the data a few points, samples are these points; ipndm extrapolates to 0, and lands near them."""
+    """With the data a few points, samples are these points; ipndm extrapolates to 0, and lands near them."""
     made = SAMPLERS[name](mixture(0), noise(*range(12)), karras(TABLE, 40), Draw(range(12)))  # type: ignore[arg-type]
     apart = torch.cdist(made.flatten(1), POINTS)
     assert float(apart.min(1).values.max()) < (0.05 if name == "ipndm" else 1e-6)
@@ -47,7 +47,7 @@ def test_images_known_by_heart_are_returned(name: str) -> None:
 
 @pytest.mark.parametrize("name", WALKS)
 def test_an_image_follows_its_seed_whatever_the_batch(name: str) -> None:
-    """S9."""
+    """Together and alone, to 1e-10."""
     seeds, levels, walk = (3, 1, 4, 15), karras(TABLE, 9), SAMPLERS[name]
     together = walk(mixture(0.02), noise(*seeds), levels, Draw(seeds))  # type: ignore[arg-type]
     alone = [walk(mixture(0.02), noise(seed), levels, Draw([seed])) for seed in seeds]  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def test_an_image_follows_its_seed_whatever_the_batch(name: str) -> None:
 
 @pytest.mark.parametrize("name", WALKS)
 def test_factors_are_exact_whatever_the_images_are(name: str) -> None:
-    """S8: in float32 the walk is that of float64, but for what its images round."""
+    """In float32 the walk is that of float64, but for what its images round."""
     walk, levels = SAMPLERS[name], karras(TABLE, 12)
     fine = walk(mixture(0.02), noise(0, 1, 2), levels, Draw(range(3)))  # type: ignore[arg-type]
     coarse = walk(mixture(0.02), noise(0, 1, 2).float(), levels, Draw(range(3)))  # type: ignore[arg-type]
@@ -66,7 +66,7 @@ def test_factors_are_exact_whatever_the_images_are(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUIET)
 def test_those_that_draw_nothing_follow_the_flow(name: str) -> None:
-    """D5, with none of the ends at zero: a Gaussian keeps its place, and its spread shrinks as the flow's does."""
+    """With none of the ends at zero: a Gaussian keeps its place, and its spread shrinks as the flow's does."""
 
     def gaussian(y: Tensor, s: Tensor) -> Tensor:
         return LAMBDA / (LAMBDA + s.view(-1, 1, 1, 1) ** 2) * y

@@ -45,7 +45,7 @@ def test_the_velocity_of_the_straight_path(out: torch.Tensor) -> None:
 
 
 def test_edm_weights_make_the_answers_equal() -> None:
-    """Truth D2: the weighted loss of the ideal network is 1 a dimension at every level, and `unit` says the same."""
+    """The weighted loss of the ideal network is 1 a dimension at every level, and `unit` says the same."""
     d = 0.4
     out = scaling.edm(d)(S).out
     weight = (S**2 + d**2) / (S * d) ** 2

@@ -1,4 +1,4 @@
-"""PSNR and SSIM in closed form (truth M4)."""
+"""PSNR and SSIM in closed form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Inception Score at its ends (truth M4) and by hand."""
+"""The Inception Score at its ends and by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neighbours counted by hand, at their ends (truth M4), and against expectations for equal distributions."""
+"""Neighbours counted by hand, at their ends, and against expectations for equal distributions."""
 
 from __future__ import annotations
 

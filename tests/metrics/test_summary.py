@@ -1,4 +1,4 @@
-"""Summaries add up: the order, the batches and the number of workers change nothing (truth M5)."""
+"""Summaries add up: the order, the batches and the number of workers change nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Vendi score at its ends (truth M4) and against the kernel matrix."""
+"""The Vendi score at its ends and against the kernel matrix."""
 
 from __future__ import annotations
 

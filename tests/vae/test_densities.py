@@ -1,4 +1,4 @@
-"""The noise of the decoder: probabilities that sum to one, with exact tails (truth V5)."""
+"""The noise of the decoder: probabilities that sum to one, with exact tails."""
 
 from __future__ import annotations
 

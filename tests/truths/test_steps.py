@@ -7,91 +7,66 @@ first noise and of each draw. A batch of unit impulses, one for each draw, reads
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
 
 from triptych.chance import Draw
 from triptych.diffusion.paths import linear, walk
-from triptych.diffusion.samplers import Denoiser, Sampler, Variance, ancestral, ddim, heun, large, small
+from triptych.diffusion.samplers import Variance, ancestral, ddim, heun, large, small
 from triptych.diffusion.schedules import karras
-
-LAMBDA = 0.25
-
-
-def gaussian(variance: float) -> Denoiser:
-    def denoise(y: Tensor, s: Tensor) -> Tensor:
-        s = s.view(-1, 1, 1, 1)
-        return variance / (variance + s * s) * y
-
-    return denoise
+from triptych.diffusion.walks import SAMPLERS
+from truths.exact import STILL, Impulses, gaussian, variance_of
+from truths.steps import EDM, FINE, LAMBDA, START, STEPS, levels_of
 
 
-class Impulses(Draw):
-    """The k-th draw is 1 for image k and 0 for the others; image 0 is left to the first noise."""
-
-    def __init__(self, draws: int) -> None:
-        super().__init__(range(draws + 1))
-        self.drawn = 0
-
-    def normal(self, *shape: int) -> Tensor:
-        self.drawn += 1
-        return self.only(self.drawn, shape)
-
-    def only(self, image: int, shape: tuple[int, ...] = (1, 1, 1)) -> Tensor:
-        unit = torch.zeros(len(self), *shape, dtype=torch.float64)
-        unit[image] = 1
-        return unit
+@pytest.mark.parametrize("levels", [karras(EDM, 18), walk(linear().table, 37), karras(EDM, 1)], ids=["18", "37", "1"])
+@pytest.mark.parametrize("name", STEPS)
+def test_a_finite_number_of_steps_is_known_exactly(name: str, levels: torch.Tensor) -> None:
+    """To 1e-12, for every sampler that has a name, on levels that are even in nothing."""
+    levels = FINE if name == "rk45" else levels
+    exact = STEPS[name].law(levels.tolist(), LAMBDA, START)
+    assert STEPS[name].variance(levels) == pytest.approx(exact, rel=1e-12)
 
 
-def variance_of(sampler: Sampler, levels: Tensor, start: float, variance: float = LAMBDA) -> float:
-    """The variance of what comes out where N(0, start) goes in."""
-    draw = Impulses(len(levels) - 1)
-    response = sampler(gaussian(variance), draw.only(0), levels, draw).flatten()
-    return float(start * response[0] ** 2 + response[1:].square().sum())
+@pytest.mark.parametrize("name", STEPS)
+def test_golden_numbers_are_free_of_hardware(name: str) -> None:
+    """Those of all steps by their laws; to 1e-12."""
+    assert (STEPS[name].variance(levels_of(name)) / LAMBDA) ** 0.5 == pytest.approx(STEPS[name].golden, abs=1e-12)
 
 
-def with_variance(rule: Variance) -> Sampler:
-    return lambda denoise, y, levels, draw: ancestral(denoise, y, levels, draw, rule)
-
-
-def test_ddim_takes_euler_s_steps() -> None:
-    """S1: each step multiplies by (L + s t) / (L + s^2)."""
-    levels = walk(linear().table, 37)
-    exact = math.prod((LAMBDA + s * t) / (LAMBDA + s * s) for s, t in pairwise(levels.tolist()))
-    y = torch.ones(2, 1, 1, 1, dtype=torch.float64)
-    torch.testing.assert_close(ddim(gaussian(LAMBDA), y, levels, Draw(())), exact * y, rtol=1e-13, atol=0)
+def test_no_sampler_is_without_a_law() -> None:
+    assert set(SAMPLERS) <= set(STEPS)
 
 
 @pytest.mark.parametrize("steps", [1, 5, 50])
 def test_even_angles_lose_a_cosine_a_step(steps: int) -> None:
-    """S3: unit variance, x_t = cos(a) x + sin(a) n: the spread is cos(top / N)^N."""
-    top = math.pi / 2 - 1e-3
+    """Unit variance, x_t = cos(a) x + sin(a) n: the spread is cos(top / N)^N."""
+    top = math.pi / 2 - 1e-8
     levels = torch.linspace(top, 0, steps + 1, dtype=torch.float64).tan()
-    spread = variance_of(ddim, levels, start=1 + float(levels[0]) ** 2, variance=1.0) ** 0.5
+    spread = variance_of(ddim, levels, 1 + float(levels[0]) ** 2, gaussian(1.0)) ** 0.5
     assert spread == pytest.approx(math.cos(top / steps) ** steps, rel=1e-12)
     if steps == 50:
-        assert spread == pytest.approx(0.9756239, abs=5e-5)
+        assert spread == pytest.approx(0.9756239, abs=6e-8)
 
 
 @pytest.mark.parametrize(("rule", "exact"), [(small, 0.9845008), (large, 1.0030083)])
 def test_a_thousand_ancestral_steps(rule: Variance, exact: float) -> None:
-    """S4: the variance of samples over the data's, with each of the paper's two variances."""
+    """The variance of samples over the data's, with each of the paper's two variances."""
     levels = walk(linear().table, 1000)
-    found = variance_of(with_variance(rule), levels, start=1 + float(levels[0]) ** 2)
+    found = variance_of(partial(ancestral, variance=rule), levels, 1 + float(levels[0]) ** 2, gaussian(LAMBDA))
     assert found / LAMBDA == pytest.approx(exact, abs=6e-8)
 
 
 def test_the_best_variance_is_exact() -> None:
-    """S4: with the posterior's whole variance, each step lands on the true marginal."""
+    """With the posterior's whole variance, each step lands on the true marginal."""
 
     def best(s: float, t: float) -> float:
         return small(s, t) + (1 - t * t / (s * s)) ** 2 * LAMBDA * s * s / (LAMBDA + s * s)
 
     levels = walk(linear().table, 100)[:-1]
-    found = variance_of(with_variance(best), levels, start=LAMBDA + float(levels[0]) ** 2)
+    found = variance_of(partial(ancestral, variance=best), levels, LAMBDA + float(levels[0]) ** 2, gaussian(LAMBDA))
     assert found == pytest.approx(LAMBDA + float(levels[-1]) ** 2, rel=1e-12)
 
 
@@ -122,7 +97,7 @@ def test_one_ancestral_step_is_the_paper_s(step: int) -> None:
 def test_eta_leads_from_ddim_to_ancestral() -> None:
     levels, y = walk(linear().table, 20), torch.ones(3, 1, 2, 2, dtype=torch.float64)
     denoise = gaussian(LAMBDA)
-    nothing = ddim(denoise, y, levels, Draw(()), eta=0.0)  # would fail if it drew anything
+    nothing = ddim(denoise, y, levels, STILL, eta=0.0)  # would fail if it drew anything
     assert torch.equal(nothing, ddim(denoise, y, levels, Draw([1, 2, 3])))
     all_of_it = ddim(denoise, y, levels, Draw([1, 2, 3]), eta=1.0)
     torch.testing.assert_close(all_of_it, ancestral(denoise, y, levels, Draw([1, 2, 3])), rtol=1e-12, atol=1e-12)
@@ -132,15 +107,12 @@ def test_eta_leads_from_ddim_to_ancestral() -> None:
 
 
 def test_a_known_image_is_found() -> None:
-    """D4: where the data are one point, every sampler ends on it."""
+    """Where the data are one point, every sampler ends on it."""
     point = torch.randn(1, 3, 4, 4, dtype=torch.float64)
     y = 100 * torch.randn(2, 3, 4, 4, dtype=torch.float64)
-    for sampler in (ddim, ancestral, with_variance(large), heun):
+    for sampler in (ddim, ancestral, partial(ancestral, variance=large), heun):
         found = sampler(lambda y, s: point.expand_as(y), y, walk(linear().table, 10), Draw([0, 1]))
         torch.testing.assert_close(found, point.expand_as(y), rtol=0, atol=1e-12)
-
-
-EDM = torch.tensor([0.002, 80.0], dtype=torch.float64)
 
 
 @pytest.mark.parametrize(
@@ -149,34 +121,25 @@ EDM = torch.tensor([0.002, 80.0], dtype=torch.float64)
      (40, 1.0, 1.0079011), (256, 1.0, 1.0000989)],
 )  # fmt: skip
 def test_heun_s_spread_is_known(steps: int, variance: float, exact: float) -> None:
-    """S2: the standard deviation of samples over the data's, from N(0, 80^2)."""
-    found = variance_of(heun, karras(EDM, steps), start=80.0**2, variance=variance)
+    """The standard deviation of samples over the data's, from N(0, 80^2)."""
+    found = variance_of(heun, karras(EDM, steps), START, gaussian(variance))
     assert (found / variance) ** 0.5 == pytest.approx(exact, abs=6e-8)
 
 
-def test_churn_adds_what_the_paper_says() -> None:
-    """S5: v becomes f^2 (v + (s_hat^2 - s^2) S_noise^2) at each step."""
-    levels = karras(EDM, 18)
-    found = variance_of(lambda *given: heun(*given, 40.0, (0.0, 1e9), 1.0), levels, 80.0**2, 1.0)
-    assert found == pytest.approx(1.2236977, abs=6e-8)
-    v = 80.0**2
-    for s, t in pairwise(levels.tolist()):
-        higher = s * (1 + min(40 / 18, 2**0.5 - 1)) if 0.05 <= s <= 50 else s
-        v += (higher**2 - s**2) * 1.003**2
-        h = t - higher
-        first, second = higher / (1 + higher**2), t / (1 + t * t) * (1 + higher * t) / (1 + higher**2)
-        v *= (1 + h * first if t == 0 else 1 + h / 2 * (first + second)) ** 2
-    assert variance_of(lambda *given: heun(*given, 40.0), levels, 80.0**2, 1.0) == pytest.approx(v, rel=1e-12)
+def test_churn_adds_variance() -> None:
+    """Unit variance, levels between 0 and infinity raised by 40 / 18, noise as strong as it should be."""
+    sampler = partial(heun, churn=40.0, between=(0.0, math.inf), noise=1.0)
+    assert variance_of(sampler, karras(EDM, 18), START, gaussian(1.0)) == pytest.approx(1.2236977, abs=6e-8)
 
 
 def test_heun_without_churn_draws_nothing_and_runs_up() -> None:
-    """S7: up and down again is the identity within its order: half the steps, four times the error."""
+    """Up and down again is the identity within its order: half the steps, four times the error."""
     x = torch.tensor([[[[0.3]]], [[[-1.2]]]], dtype=torch.float64)
 
     def error(steps: int) -> float:
         levels = torch.linspace(1.0, 0.05, steps + 1, dtype=torch.float64)
-        up = heun(gaussian(LAMBDA), x, levels.flip(0), Draw(()))
-        return float((heun(gaussian(LAMBDA), up, levels, Draw(())) - x).abs().max())
+        up = heun(gaussian(LAMBDA), x, levels.flip(0), STILL)
+        return float((heun(gaussian(LAMBDA), up, levels, STILL) - x).abs().max())
 
     assert error(400) < 1e-6
     assert error(100) / error(200) > 3.8

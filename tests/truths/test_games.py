@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
 
 from triptych.gan.games import (
     Game,
@@ -19,6 +18,7 @@ from triptych.gan.games import (
     relativistic_average,
     wasserstein,
 )
+from truths.critics import NODES, WEIGHTS, best_logit, log_density, value
 
 REAL, FAKE = (0.7, -1.2, 3.0), (-0.4, 0.9, 1.0)
 
@@ -90,24 +90,6 @@ def test_only_differences_count(game: Game) -> None:
     torch.testing.assert_close(here[0], there[0], atol=1e-12, rtol=0)
     slopes = [torch.autograd.grad(losses.sum(), fake)[0] for losses in (here[1], there[1])]
     torch.testing.assert_close(*slopes, atol=1e-12, rtol=0)
-
-
-NODES = torch.linspace(-14, 14, 20_001, dtype=torch.float64)  # standard normal quadrature, exact to rounding
-WEIGHTS = torch.softmax(-(NODES**2) / 2, 0)
-
-
-def value(logit: Callable[[Tensor], Tensor], p: tuple[float, float], q: tuple[float, float]) -> float:
-    """V(D) = E_p log D + E_q log(1 - D), through the game's own losses; p and q are (mean, deviation)."""
-    critic, _ = minimax(logit(p[0] + p[1] * NODES), logit(q[0] + q[1] * NODES))
-    return -float(WEIGHTS @ critic)
-
-
-def log_density(x: Tensor, normal: tuple[float, float]) -> Tensor:
-    return -(((x - normal[0]) / normal[1]) ** 2) / 2 - math.log(normal[1] * math.sqrt(2 * math.pi))
-
-
-def best_logit(p: tuple[float, float], q: tuple[float, float]) -> Callable[[Tensor], Tensor]:
-    return lambda x: log_density(x, p) - log_density(x, q)
 
 
 def test_best_critic_of_two_normals() -> None:

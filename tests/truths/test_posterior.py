@@ -1,4 +1,4 @@
-"""The diagonal Gaussian posterior against closed forms (truth V4)."""
+"""The diagonal Gaussian posterior against closed forms."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The Dirac-GAN of Mescheder et al. 2018, played through our own turns: one weight against one slope.
-
-Data at 0, the generator's one image is its weight, the critic is linear. Both forms of the game have
-eigenvalues +-i/2 at the equilibrium (0, 0), so without a penalty none converges at a linear rate.
-"""
+"""The Dirac-GAN: every rate at which its games leave or come home is known, and ours have it."""
 
 from __future__ import annotations
 
@@ -11,71 +7,12 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
 
-from triptych.core import NOTHING, Batch, Given, Model, Turn
 from triptych.gan.games import Game, minimax, non_saturating, wasserstein
-from triptych.gan.objective import Adversarial
-from triptych.gan.penalties import Weighed, gradient, r1
+from triptych.gan.penalties import gradient, r1
+from truths.dirac import STEP, radii, walk
 
-STEP = 0.1
-DATA = Batch(torch.zeros(2, 1, 1, 1, dtype=torch.float64))
 GAMES = pytest.mark.parametrize("game", [minimax, non_saturating], ids=lambda game: game.__name__)
-
-
-class Weight(Model):
-    """Every latent becomes the same image of one pixel."""
-
-    image_shape, latent_shape, classes = (1, 1, 1), (1,), 0
-
-    def __init__(self, start: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor(start, dtype=torch.float64))
-
-    def decode(self, z: Tensor, given: Given = NOTHING) -> Tensor:
-        return self.weight.expand(len(z), 1, 1, 1)
-
-    def sample(self, draw: object, given: Given = NOTHING) -> Tensor:
-        raise NotImplementedError
-
-
-class Slope(nn.Module):
-    """logit = slope x."""
-
-    def __init__(self, start: float) -> None:
-        super().__init__()
-        self.slope = nn.Parameter(torch.tensor(start, dtype=torch.float64))
-
-    def forward(self, x: Tensor, given: Given = NOTHING) -> Tensor:
-        return self.slope * x.flatten()
-
-
-def downhill(turn: Turn) -> Tensor:
-    losses, _ = turn.loss(DATA, 0)
-    return torch.autograd.grad(losses.mean(), turn.moves[0])[0]
-
-
-def walk(
-    game: Game, start: float, steps: int, *, alternating: bool, penalty: Weighed | None = None
-) -> list[tuple[float, float]]:
-    """The weight and the slope after each step of gradient descent."""
-    model, critic = Weight(start), Slope(start)
-    turns = Adversarial(critic, game, penalty).turns(model)
-    path = []
-    for _ in range(steps):
-        if alternating:
-            for turn in turns:
-                turn.moves[0].data -= STEP * downhill(turn)
-        else:
-            for turn, slope in [(turn, downhill(turn)) for turn in turns]:
-                turn.moves[0].data -= STEP * slope
-        path.append((model.weight.item(), critic.slope.item()))
-    return path
-
-
-def radii(game: Game, start: float, steps: int, *, alternating: bool, penalty: Weighed | None = None) -> list[float]:
-    """The distance from the equilibrium after each step."""
-    return [math.hypot(*place) for place in walk(game, start, steps, alternating=alternating, penalty=penalty)]
 
 
 @GAMES
@@ -101,7 +38,7 @@ def test_the_non_saturating_game_comes_home_as_slowly_as_its_flow() -> None:
     assert (last - first) / (STEP * (2000 - round_)) == pytest.approx(1 / 8, rel=0.02)
 
 
-def rate_of(path: list[tuple[float, float]], step: Tensor) -> tuple[float, float]:
+def rate_of(path: list[tuple[float, float]], step: torch.Tensor) -> tuple[float, float]:
     """The measured factor a step along the first eigenvector of the map `step`, and the predicted one."""
     values, vectors = torch.linalg.eig(step)
     first, last = (
@@ -136,6 +73,15 @@ def test_r1_brings_alternating_steps_home_a_little_faster(game: Game, gamma: flo
     measured, predicted = rate_of(path, step)
     assert predicted == pytest.approx(math.sqrt(1 - STEP * gamma), abs=1e-12)
     assert measured == pytest.approx(predicted, abs=1e-8)
+
+
+@GAMES
+def test_at_the_critical_penalty_both_eigenvalues_are_one(game: Game) -> None:
+    """gamma = 1: the root is gone, both are -1/2, and a step multiplies by 1 - h/2, but for a factor like n."""
+    path = radii(game, 1e-5, 500, alternating=False, penalty=r1(1.0))
+    ends = [radius / ((1 - STEP / 2) ** n * n) for n, radius in ((250, path[249]), (500, path[499]))]
+    assert ends[1] / ends[0] == pytest.approx(1, abs=0.05)
+    assert path[-1] < 1e-5 * 2e-9
 
 
 @GAMES

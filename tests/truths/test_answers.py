@@ -1,4 +1,4 @@
-"""What networks answer is one thing in several coordinates: truths D1 and D8, in float64."""
+"""What networks answer is one thing in several coordinates, in float64."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def test_the_error_over_out_is_the_error_of_the_answer(scaling: Scaling, truth: 
 
 @pytest.mark.parametrize("t", [0.001, 0.3, 0.5, 0.999], ids=str)
 def test_the_flow_answers_with_the_velocity(t: float) -> None:
-    """Truth D9: v = (t - (1 - t) l) / ((1 - t)^2 l + t^2) (x_t - (1 - t) m) - m for x ~ N(m, l), to 1e-10."""
+    """v = (t - (1 - t) l) / ((1 - t)^2 l + t^2) (x_t - (1 - t) m) - m for x ~ N(m, l), to 1e-10."""
     rows = [[0.7, -2.0, 0.0], [0.25, 3.0, 1.0], [0.3, 1.1, -0.4], [t / (1 - t)] * 3]
     mean, variance, x_t, s = torch.tensor(rows, dtype=torch.float64)
     v = (t - (1 - t) * variance) / ((1 - t) ** 2 * variance + t**2) * (x_t - (1 - t) * mean) - mean
     y = x_t / (1 - t)
     skip, out, inp = flow(s)
     torch.testing.assert_close(inp * y, x_t, rtol=1e-10, atol=1e-10)
-    clean = mean + variance / (variance + s * s) * (y - mean)  # truth D1
+    clean = mean + variance / (variance + s * s) * (y - mean)  # the Wiener filter
     torch.testing.assert_close(skip * y + out * v, clean, rtol=1e-10, atol=1e-10)
     x, n = torch.randn(2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     torch.testing.assert_close((skip * (x + s * n) - x) / out, x - n, rtol=1e-9, atol=1e-9)  # of the answer 0
@@ -82,7 +82,7 @@ def test_the_flow_answers_with_the_velocity(t: float) -> None:
 
 @pytest.mark.parametrize("s", [0.002, 0.5, 3.0, 80.0])
 def test_edm_leaves_nothing_to_a_network_of_gaussian_images(s: float) -> None:
-    """Truth D1: for x ~ N(0, d^2) c_skip is the Wiener gain, so the answer is 0; in and target have variance 1."""
+    """For x ~ N(0, d^2) c_skip is the Wiener gain, so the answer is 0; in and target have variance 1."""
     d, level = 0.37, torch.tensor([s], dtype=torch.float64)
     skip, out, inp = edm(d)(level)
     assert skip.item() == pytest.approx(d * d / (d * d + s * s), rel=1e-12)
