@@ -76,6 +76,7 @@ def train(
 
     from triptych import flops as counting
     from triptych import machine
+    from triptych.planning import plan_of, tell
     from triptych.play import Habits, play
     from triptych.quantities import count, seconds
     from triptych.quantities import size as sides
@@ -89,12 +90,14 @@ def train(
     )
     depth = None if channels is None else count(channels, "--channels", 1, 4)
     wished = None if size is None else sides(size, "--size")
-    wishes = Wishes(model, str(data), count(seed, "--seed", 0), tuple(_changes(set)), recipe, wished, depth, fit)
+    wishes = Wishes(model, str(data), count(seed, "--seed", 0), tuple(changes_of(set)), recipe, wished, depth, fit)
     with opened(wishes, Path(out) if out else None, device, screen) as run:
         _introduce(run, screen)
         _warn_of_copies(run, budget, screen)
         writers = (_tensorboard(run.folder),) if tensorboard else ()
         budget = budget.in_images(lambda flops: counting.of_training(run.tree, run.splits).images(flops))
+        if not (screen.quiet or run.state.seen):  # nobody reads it, or the rate is known
+            tell(plan_of(run.tree, run.splits, run.device, budget, run.folder), screen)
         before = machine.energy()
         chores = play(run, budget.or_else(run.tree["images"]), habits, writers)
         after = machine.energy()
@@ -161,7 +164,7 @@ def _tensorboard(folder: Path) -> Any:
     return SummaryWriter(str(folder / "tensorboard"))
 
 
-def _changes(values: Iterable[str] | Mapping[str, Any]) -> Iterable[str]:
+def changes_of(values: Iterable[str] | Mapping[str, Any]) -> Iterable[str]:
     """Changes given as "key=value" or as a mapping, as "key=value"."""
     import json
 
