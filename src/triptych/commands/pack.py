@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from triptych.flags import Flag
@@ -16,7 +17,10 @@ FILES_SHOWN = 20  # of each kind, on screen; the pack's own report lists them al
 
 
 def pack(
-    data: Annotated[str, Flag("a folder or zip of images, an .npz, a pack, or a data set's name")],
+    data: Annotated[
+        Sequence[str],
+        Flag("a folder, zip or tars of images, an .npz, a pack, or a data set's name", several=True),
+    ],
     out: Annotated[str, Flag("the pack to write, such as photos.pack")],
     *,
     size: Annotated[
@@ -41,7 +45,7 @@ def pack(
     depth = None if channels is None else count(channels, "--channels", 1, 4)
     with screen.progress("packing", 1, keep=False) as line:
         report = write(
-            str(data), out, size=wished, channels=depth, fit=fit, note=screen.say,
+            data, out, size=wished, channels=depth, fit=fit, note=screen.say,
             progress=lambda done, total: line(done / max(total, 1), f"{done:,} of {total:,} files"),
         )  # fmt: skip
     _tell(report, screen)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,14 +19,14 @@ from numpy.typing import NDArray
 
 from triptych.words import shown
 
-_TRAIN, _HELD_OUT = "train", frozenset({"test", "val", "valid", "validation"})
+TRAIN, HELD_OUT = "train", frozenset({"test", "val", "valid", "validation"})
 Parts = tuple[str, ...]
 
 
 class Layout(NamedTuple):
     """What the names of images say."""
 
-    class_names: tuple[str, ...]  # sorted by bytes; () without classes
+    class_names: tuple[str, ...]  # in order; () without classes
     labels: NDArray[np.int64] | None
     validation: NDArray[np.bool_] | None  # None: no official split
     notes: tuple[str, ...]
@@ -44,11 +45,17 @@ def layout(names: Sequence[str], folders: Sequence[str] = ()) -> Layout:
         if folders_used:
             notes.append("images lie both in folders and beside them: no folder is taken for a class")
         return Layout((), None, validation, tuple(notes))
-    class_names = tuple(sorted(folders_used, key=os.fsencode))
+    class_names = _ordered(folders_used)
     empty = sorted({path[0] for path in around if path} - folders_used, key=os.fsencode)
     notes += [f"folder {shown(name)} has no image that can be used and is no class" for name in empty]
     order = {name: index for index, name in enumerate(class_names)}
     return Layout(class_names, np.array([order[path[0]] for path in paths]), validation, tuple(notes))
+
+
+def _ordered(names: set[str]) -> tuple[str, ...]:
+    """Classes in the order of their bytes; where all are whole numbers, in the order of those."""
+    numbers = all(re.fullmatch("[0-9]{1,18}", name) for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, os.fsencode(name))))
 
 
 def _rooted(paths: list[Parts], folders: list[Parts]) -> tuple[list[Parts], list[Parts]]:
@@ -65,8 +72,8 @@ def _rooted(paths: list[Parts], folders: list[Parts]) -> tuple[list[Parts], list
 def _official(paths: list[Parts], notes: list[str]) -> NDArray[np.bool_] | None:
     """True for the images of the held-out side, where the top folders are such sides."""
     tops = {path[0].lower() if len(path) > 1 else "" for path in paths}
-    if _TRAIN not in tops or len(tops) < 2 or not tops <= {_TRAIN, *_HELD_OUT}:
+    if TRAIN not in tops or len(tops) < 2 or not tops <= {TRAIN, *HELD_OUT}:
         return None
     if len(tops) > 2:
-        notes.append(f"{' and '.join(sorted(tops - {_TRAIN}))} together are the validation side")
-    return np.array([path[0].lower() != _TRAIN for path in paths])
+        notes.append(f"{' and '.join(sorted(tops - {TRAIN}))} together are the validation side")
+    return np.array([path[0].lower() != TRAIN for path in paths])
