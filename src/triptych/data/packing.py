@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +27,7 @@ from triptych.data.places import claimed, make_room, publish
 from triptych.data.spool import Line, Spool
 from triptych.data.worker import Reply, Task, Workers
 from triptych.errors import DataError
+from triptych.machine import cores
 from triptych.words import shown
 
 Progress = Callable[[int, int], None]  # (done, total)
@@ -174,7 +174,7 @@ def _groups(entries: Sequence[Entry], most: int) -> Iterator[list[Entry]]:
 
 
 def _worth(files: int) -> int:
-    return max(1, min(os.cpu_count() or 1, 16, files // _PER_WORKER))
+    return max(1, min(cores(), 16, files // _PER_WORKER))
 
 
 def _common_size(workers: Workers, files: Files, note: Note) -> Size:

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from triptych.data import packed
+from triptych.data import hub, packed
 from triptych.data.folder import Files, Folder
 from triptych.data.tars import Tars
 from triptych.data.zipped import Zip
@@ -25,10 +25,14 @@ def files_of(where: Where) -> Files | None:
         paths = [Path(one) for one in where]
         return files_of(where[0]) if len(paths) == 1 else _tars(paths, paths[0].absolute().parent.name)
     path = Path(where)
+    if str(where).startswith(hub.PREFIX):
+        return hub.rows_of(where)
     if path.suffix == ".tar" and "*" in str(where) and (found := glob.glob(str(where), recursive=True)):
         return files_of(found)
     if not exists(where):
         return None
+    if hub.is_saved(path):
+        return hub.rows_of(where)
     if path.is_dir() and not packed.is_pack(path):
         folder = Folder(path)
         shards = [path / entry.name for entry in folder.entries if entry.name.endswith(".tar")]
