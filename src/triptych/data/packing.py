@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from triptych.core import Shape
 from triptych.data import packed
 from triptych.data.arrays import ArraySource
@@ -125,7 +127,7 @@ def report(path: Path, seconds: float = 0.0) -> PackReport:
 
 def duplicates(source: ArraySource) -> int:
     """How many images are the same as an earlier one."""
-    return len(source) - len({row.tobytes() for row in source.digests})
+    return len(source) - len(np.unique(source.digests.view(np.dtype((np.void, 32)))))
 
 
 def key_of(files: Files, wish: Wish) -> str:
@@ -199,7 +201,7 @@ def _require(kept: Sequence[Line], lines: Sequence[Line], files: Files) -> None:
 
 def _contents(files: Files, lines: list[Line], shape: Shape, fit: str, key: str, note: Note) -> packed.Contents:
     kept = [line for line in lines if not line.refused]
-    deeds = [(line.name, (*line.notes, *channel_note(line.channels, shape[0]))) for line in kept]
+    deeds = ((line.name, (*line.notes, *channel_note(line.channels, shape[0]))) for line in kept)
     names = [line.name for line in kept]
     found, said = layout(names, files.folders), captions(files, names)
     for sentence in (*found.notes, *said.notes):
