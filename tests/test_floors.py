@@ -28,7 +28,7 @@ FLOORS = {
             "store sampling gallery report child evaluation leaks walking inversion film features attributes insight",
             "run",
             "scoring flops rescue",
-            "play comparison",
+            "play planning comparison",
             "commands",
             "cli",
             "__main__ __init__",

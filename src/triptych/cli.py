@@ -28,6 +28,7 @@ from triptych.words import shown
 COMMANDS = {  # the order of the help text is the order of use
     "models": "the catalogue: names, families, parameters, papers, abilities",
     "pack": "decode, crop and resize a folder of images once",
+    "plan": "what a training will take: time, memory, disk",
     "train": "train a model on images; the same line again resumes",
     "replay": "the step again at which a training diverged",
     "sample": "new images from a trained model",

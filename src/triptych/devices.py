@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from triptych import machine
 from triptych.errors import ResourceError
 
 SHARED = 256  # pixels above which the CPU's threads share the work
@@ -30,8 +33,12 @@ def pick(name: str = "auto") -> torch.device:
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
     """bfloat16 where the hardware multiplies in it (NVIDIA since Ampere), else float32 throughout."""
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_half(device))
+
+
+def is_half(device: torch.device) -> bool:
+    """Whether `autocast` computes in bfloat16 there."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 @contextmanager
@@ -67,3 +74,22 @@ def peak_memory(device: torch.device) -> tuple[int, str]:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024), "process"
+
+
+def forget_peak(device: torch.device) -> None:
+    """Let `peak_memory` begin anew from what is held now, where the system can; a process on Linux, a GPU of NVIDIA."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with contextlib.suppress(OSError):  # not every system has it, nor every container lets us
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that `peak_memory` may rise to: what is free, and what is held already; None where nobody tells."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    free, pages = machine.memory()[1], Path("/proc/self/statm")
+    if free is None or not pages.exists():
+        return None
+    return free + int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

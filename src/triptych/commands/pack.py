@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from triptych.flags import Flag
-from triptych.screen import SCREEN, Screen
+from triptych.screen import SCREEN, Line, Screen
 
 if TYPE_CHECKING:
     from triptych.data.packing import PackReport
@@ -16,7 +18,10 @@ FILES_SHOWN = 20  # of each kind, on screen; the pack's own report lists them al
 
 
 def pack(
-    data: Annotated[str, Flag("a folder or zip of images, an .npz, a pack, or a data set's name")],
+    data: Annotated[
+        Sequence[str],
+        Flag("a folder, zip or tars of images, an .npz, a pack, or a data set's name", several=True),
+    ],
     out: Annotated[str, Flag("the pack to write, such as photos.pack")],
     *,
     size: Annotated[
@@ -41,11 +46,25 @@ def pack(
     depth = None if channels is None else count(channels, "--channels", 1, 4)
     with screen.progress("packing", 1, keep=False) as line:
         report = write(
-            str(data), out, size=wished, channels=depth, fit=fit, note=screen.say,
-            progress=lambda done, total: line(done / max(total, 1), f"{done:,} of {total:,} files"),
+            data, out, size=wished, channels=depth, fit=fit, note=screen.say,
+            progress=_paced(line),
         )  # fmt: skip
     _tell(report, screen)
     return report
+
+
+def _paced(line: Line) -> Callable[[int, int], None]:
+    """The progress of files, with how many a second; those of an interrupted packing do not count."""
+    begun, first = time.monotonic(), 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal begun, first
+        if not first:
+            begun, first = time.monotonic(), done
+        rate = (done - first) / max(time.monotonic() - begun, 1e-9)
+        line(done / max(total, 1), f"{done:,} of {total:,} files, {rate:,.0f}/s")
+
+    return progress
 
 
 def _tell(report: PackReport, screen: Screen) -> None:

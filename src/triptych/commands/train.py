@@ -95,14 +95,14 @@ def train(
     )
     depth = None if channels is None else count(channels, "--channels", 1, 4)
     wished = None if size is None else sides(size, "--size")
-    wishes = Wishes(model, str(data), count(seed, "--seed", 0), tuple(_changes(set)), recipe, wished, depth, fit)
+    wishes = Wishes(model, str(data), count(seed, "--seed", 0), tuple(changes_of(set)), recipe, wished, depth, fit)
     screen, folder = screen if place().leads else Screen(quiet=True), Path(out) if out else None
     with joined(device) as where, opened(wishes, folder, where, screen) as run:
-        _introduce(run, screen)
-        _warn_of_copies(run, budget, screen)
+        _introduce(run, budget, screen)
         writers = (_tensorboard(run.folder),) if tensorboard and place().leads else ()
         with aside():
             budget = budget.in_images(lambda flops: counting.of_training(run.tree, run.splits).images(flops))
+            _plan(run, budget, screen)
         before = machine.energy()
         made = play(run, budget.or_else(run.tree["images"]), habits, writers)
         result = _trained(run, machine.energy_since(before))
@@ -111,12 +111,21 @@ def train(
     return result
 
 
-def _introduce(run: Run, screen: Screen) -> None:
-    """What is about to be trained, in one line."""
+def _introduce(run: Run, budget: Budget, screen: Screen) -> None:
+    """What is about to be trained, in one line, and a warning where it is likely to be learnt by heart."""
     source = run.splits.train
     channels, height, width = source.image_shape
     what = f"{len(source):,} training images of {height}x{width}x{channels} from {run.splits.name}"
     screen.say(f"{run.name}: {_size(run.cast.model):,} parameters; {what}; on {run.device}, into {run.folder}.")
+    _warn_of_copies(run, budget, screen)
+
+
+def _plan(run: Run, budget: Budget, screen: Screen) -> None:
+    """What it will take; not where nobody reads it, or the run has begun and its rate is known."""
+    from triptych.planning import plan_of, tell
+
+    if not screen.quiet and not run.state.seen:
+        tell(plan_of(run.tree, run.splits, run.device, budget, run.folder), screen)
 
 
 def _warn_of_copies(run: Run, budget: Budget, screen: Screen) -> None:
@@ -168,7 +177,7 @@ def _tensorboard(folder: Path) -> Any:
     return SummaryWriter(str(folder / "tensorboard"))
 
 
-def _changes(values: Iterable[str] | Mapping[str, Any]) -> Iterable[str]:
+def changes_of(values: Iterable[str] | Mapping[str, Any]) -> Iterable[str]:
     """Changes given as "key=value" or as a mapping, as "key=value"."""
     import json
 

@@ -36,6 +36,8 @@ class Captions(NamedTuple):
 
 def captions(files: Files, names: Sequence[str]) -> Captions:
     """The texts of the images with these names; longer ones than `LONGEST` bytes are cut, which is noted."""
+    if not files.captions:
+        return Captions((), (), Skipped())
     found, refused = dict[str, str](dict.fromkeys(names, "")), Skipped()
     beside: dict[str, list[str]] = {}
     for name in names:

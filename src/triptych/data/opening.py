@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from triptych.core import Shape
 from triptych.data import packed
 from triptych.data.arrays import ArraySource, held_out
 from triptych.data.fit import Size, check
-from triptych.data.folder import Files, Folder
+from triptych.data.folder import Files
 from triptych.data.npz import read_npz
 from triptych.data.packing import (
     Note,
@@ -33,7 +32,7 @@ from triptych.data.packing import (
 )
 from triptych.data.places import claimed, data_folder, make_room, publish
 from triptych.data.sets import NAMED, open_named
-from triptych.data.zipped import Zip
+from triptych.data.sources import Where, exists, files_of
 from triptych.errors import DataError, UsageError, nearest
 from triptych.words import shown
 
@@ -58,7 +57,7 @@ class _Found(NamedTuple):
 
 
 def open_data(
-    where: str | Path,
+    where: Where,
     *,
     size: int | Size | None = None,
     channels: int | None = None,
@@ -68,9 +67,9 @@ def open_data(
     note: Note = print,
     progress: Progress = quiet,
 ) -> Splits:
-    """Open a known data set by name, a folder or zip of images, an .npz file or a pack.
+    """Open a known data set by name, a folder, zip or tars of images, an .npz file or a pack.
 
-    A folder or zip is packed once, into the data folder. `size` is one side or (height, width);
+    What holds files of images is packed once, into the data folder. `size` is one side or (height, width);
     without it images of one size up to 128 stay as they are, and others become 64x64. `channels`
     is 1 to 4; without it, the fewest that hold every image. The split is the official one where
     the data has it; else `validation` of the images are held out, each by its own content and
@@ -96,7 +95,7 @@ def open_data(
 
 
 def pack(
-    where: str | Path,
+    where: Where,
     out: str | Path,
     *,
     size: int | Size | None = None,
@@ -111,8 +110,7 @@ def pack(
     same files with the same wishes stays as it is; anything else in its place is a `DataError`.
     """
     wish, out = Wish(check(size, channels, fit), channels, fit), Path(out)
-    usual = _exists(where) and not _known(where) and not _is_npz(Path(where))
-    files = _files(Path(where)) if usual else None
+    files = None if _known(where) or _is_npz(where) else files_of(where)
     if files is not None:
         return pack_files(files, out, wish, note, progress)
     return _write(_find(where, wish, note, progress), wish, out)
@@ -144,51 +142,36 @@ def _write(found: _Found, wish: Wish, out: Path) -> PackReport:
     return report(out)
 
 
-def _exists(where: str | Path) -> bool:
-    try:
-        return bool(str(where)) and Path(where).exists()
-    except OSError:  # such as a name that is too long
-        return False
+def _is_npz(where: Where) -> bool:
+    return isinstance(where, (str, Path)) and Path(where).suffix.lower() == ".npz" and exists(where)
 
 
-def _is_npz(path: Path) -> bool:
-    return path.suffix.lower() == ".npz" and path.is_file()
-
-
-def _known(where: str | Path) -> bool:
+def _known(where: Where) -> bool:
     return isinstance(where, str) and where in NAMED
 
 
-def _find(where: str | Path, wish: Wish, note: Note, progress: Progress) -> _Found:
+def _find(where: Where, wish: Wish, note: Note, progress: Progress) -> _Found:
     """Whatever is at `where`; only files that are packed here come in the wished size already."""
     if _known(where):
         return _Found(*open_named(str(where), progress), str(where))
-    path = Path(where)
-    if not _exists(where):
-        _missing(str(where))
-    if packed.is_pack(path):
-        opened = packed.open_pack(path)
-        return _Found(opened.source, opened.contents.validation, opened.contents.name)
-    if _is_npz(path):
-        return _Found(read_npz(path), None, path.stem)
-    files = _files(path)
-    if files is None:
-        raise DataError(f"{shown(str(path))} is a single file: give a folder of images, a zip or an .npz.")
-    return _packed(files, wish, note, progress)
+    if isinstance(where, (str, Path)) and exists(where):
+        path = Path(where)
+        if packed.is_pack(path):
+            opened = packed.open_pack(path)
+            return _Found(opened.source, opened.contents.validation, opened.contents.name)
+        if _is_npz(path):
+            return _Found(read_npz(path), None, path.stem)
+    files = files_of(where)
+    if files is not None:
+        return _packed(files, wish, note, progress)
+    if exists(where):
+        raise DataError(f"{shown(str(where))} is a single file: give a folder of images, a zip, a tar or an .npz.")
+    _missing(str(where))
 
 
-def _files(path: Path) -> Files | None:
-    """The files to pack, if it is a folder or zip of images."""
-    if path.is_dir() and not packed.is_pack(path):
-        return Folder(path)
-    if path.is_file() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
-        return Zip(path)
-    return None
-
-
-def _missing(where: str) -> None:
+def _missing(where: str) -> NoReturn:
     if re.search(r"[/\\.]", where):
-        raise DataError(f"{shown(where)} does not exist: give a folder, a zip, an .npz, a pack or a known name.")
+        raise DataError(f"{shown(where)} does not exist: give a folder, a zip, a tar, an .npz, a pack or a known name.")
     hint = nearest(where.lower(), NAMED)
     raise UsageError(f"There is no data set, file or folder {shown(where)!r}: {hint}")
 

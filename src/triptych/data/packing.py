@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from triptych.core import Shape
 from triptych.data import packed
@@ -28,6 +29,7 @@ from triptych.data.places import claimed, make_room, publish
 from triptych.data.spool import Line, Spool
 from triptych.data.worker import Reply, Task, Workers
 from triptych.errors import DataError
+from triptych.machine import cores
 from triptych.words import shown
 
 Progress = Callable[[int, int], None]  # (done, total)
@@ -125,7 +127,7 @@ def report(path: Path, seconds: float = 0.0) -> PackReport:
 
 def duplicates(source: ArraySource) -> int:
     """How many images are the same as an earlier one."""
-    return len(source) - len({row.tobytes() for row in source.digests})
+    return len(source) - len(np.unique(source.digests.view(np.dtype((np.void, 32)))))
 
 
 def key_of(files: Files, wish: Wish) -> str:
@@ -174,7 +176,7 @@ def _groups(entries: Sequence[Entry], most: int) -> Iterator[list[Entry]]:
 
 
 def _worth(files: int) -> int:
-    return max(1, min(os.cpu_count() or 1, 16, files // _PER_WORKER))
+    return max(1, min(cores(), 16, files // _PER_WORKER))
 
 
 def _common_size(workers: Workers, files: Files, note: Note) -> Size:
@@ -199,7 +201,7 @@ def _require(kept: Sequence[Line], lines: Sequence[Line], files: Files) -> None:
 
 def _contents(files: Files, lines: list[Line], shape: Shape, fit: str, key: str, note: Note) -> packed.Contents:
     kept = [line for line in lines if not line.refused]
-    deeds = [(line.name, (*line.notes, *channel_note(line.channels, shape[0]))) for line in kept]
+    deeds = ((line.name, (*line.notes, *channel_note(line.channels, shape[0]))) for line in kept)
     names = [line.name for line in kept]
     found, said = layout(names, files.folders), captions(files, names)
     for sentence in (*found.notes, *said.notes):

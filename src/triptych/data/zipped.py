@@ -21,7 +21,7 @@ MOST_RATIO = 100  # of a file's size to its size in the archive
 LONGEST_NAME = 1024
 _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 _SMALL = 2**20  # below this many bytes no ratio is suspicious
-_ELSEWHERE = re.compile(r"\\|\0|^[A-Za-z]:")  # backslashes, drives, and names that end early
+ELSEWHERE = re.compile(r"\\|\0|^[A-Za-z]:")  # backslashes, drives, and names that end early
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -99,7 +99,7 @@ def _unusable(member: zipfile.ZipInfo, parts: list[str]) -> str:
     kind = stat.S_IFMT(member.external_attr >> 16)
     if len(member.filename) > LONGEST_NAME:
         return f"a name of {len(member.filename):,} characters"
-    if ".." in parts or "" in parts or _ELSEWHERE.search(member.orig_filename):
+    if ".." in parts or "" in parts or ELSEWHERE.search(member.orig_filename):
         return "a name that leads out of the archive"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "a symbolic link" if kind == stat.S_IFLNK else "a pipe, socket or device"
