@@ -19,7 +19,7 @@ FLOORS = {
     room: floor
     for floor, rooms in enumerate(
         (
-            "errors chance ramps pixels catalog quantities flags screen devices words machine magnitudes intake",
+            "errors chance ramps pixels catalog quantities flags screen devices words machine magnitudes intake zoo",
             "core",
             "nets metrics extractors labels",
             "data gan vae diffusion",
