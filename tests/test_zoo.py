@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from PIL import Image
 from torch import nn
 
 import triptych
+from test_cli import quickest
 from triptych import recipe, schema, store, zoo
 from triptych.cli import main, parser_of
 from triptych.commands.evaluate import evaluate
@@ -21,6 +23,7 @@ from triptych.commands.models import models
 from triptych.commands.train import train
 from triptych.errors import CheckpointError, UsageError
 from triptych.screen import Screen
+from triptych.words import short, size
 
 ROOT = Path(__file__).parent.parent
 LINES = yaml.safe_load((ROOT / "tools" / "zoo.yaml").read_text(encoding="utf-8"))
@@ -128,6 +131,26 @@ def test_half_precision_is_taken_exactly_and_nothing_else_is() -> None:
     for kind in (torch.float64, torch.bfloat16, torch.int32):
         with pytest.raises(ValueError, match=r"and not torch\.float32"):
             store._same_kinds(wanted, {name: t.to(kind) for name, t in wanted.items()})
+
+
+def test_the_page_tells_of_each() -> None:
+    text = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
+    for one in models(zoo=True, screen=Screen(quiet=True)):
+        facts = made(one.name.removeprefix("zoo/"))
+        copies = f"{facts['scores']['copies']['flagged']} of {facts['scores']['copies']['of']:,}"
+        cells = (f"`{one.name}`", one.family, short(one.parameters), size(one.bytes), short(one.score, 2), copies)
+        assert f"| {' | '.join(cells)} |" in text
+        assert f"(pictures/{one.name.replace('/', '-')}.png)" in text
+        assert facts["data"]["licence"] in text
+
+
+@pytest.mark.slow
+def test_the_first_picture_takes_seconds(tmp_path: Path) -> None:
+    """From a cold start, importing torch and all."""
+    words = ("-m", "triptych", "sample", "zoo/digits-edm", "-n", "64", "-o", str(tmp_path / "grid.png"))
+    assert quickest(4, *words) < 4
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.width > 300
 
 
 @pytest.mark.slow

@@ -30,7 +30,10 @@ def models(
     zoo: Annotated[bool, Flag("those that come trained")] = False,
     screen: Screen = SCREEN,
 ) -> list[About] | list[Kept]:
-    """List the models: family, parameters (for 32x32 RGB images), what each can do, and its paper."""
+    """List the models: family, parameters (for 32x32 RGB images), what each can do, and its paper.
+
+    Or, with --zoo, the trained ones that come with the package: zoo/NAME is a RUN to every command.
+    """
     return _kept(screen) if zoo else _catalogue(screen)
 
 
@@ -48,12 +51,11 @@ def _kept(screen: Screen) -> list[Kept]:
     from triptych.words import size
 
     found = [_one(name) for name in zoo.names()]
-    columns = ("model", "family", "images", "parameters", "weights", "FD-bundled", "trained by")
+    columns = ("model", "family", "images", "parameters", "weights", "FD-bundled")
     rows = [
-        (m.name, m.family, f"{m.data}, {m.image_shape[1]} px", short(m.parameters, 2), size(m.bytes), short(m.score, 2),
-         m.command)
+        (m.name, m.family, f"{m.data}, {m.image_shape[1]} px", short(m.parameters), size(m.bytes), short(m.score, 2))
         for m in found
-    ]  # fmt: skip
+    ]
     screen.table(columns, rows)
     return found
 

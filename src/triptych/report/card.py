@@ -48,7 +48,7 @@ def card(run: str, tree: Tree, seen: int, made: Tree, scores: Tree | None) -> st
         f"# {escaped(run)}",
         f"{kind}, {size}for images of {height}x{width}x{channels}.",
         f"```\ntriptych sample {run} -n 64 -o grid.png\n```",
-        f"It can {join(about['can'])}. Its decisions are in `recipe.yaml`; its weights are averages over training.",
+        f"Abilities: {join(about['can'])}. Every decision is in its recipe; its weights are averages over training.",
         "## Training",
         _training(tree, seen, made),
         "## Scores",
