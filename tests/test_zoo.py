@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 import shlex
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from torch import nn
 import triptych
 from test_cli import quickest
 from triptych import recipe, schema, store, zoo
-from triptych.cli import main, parser_of
+from triptych.cli import COMMANDS, main, parser_of
 from triptych.commands.evaluate import evaluate
 from triptych.commands.models import models
 from triptych.commands.train import train
@@ -106,10 +109,26 @@ def test_the_zoo_is_listed(quiet: Screen) -> None:
     assert [one.name for one in found] == [f"zoo/{name}" for name in zoo.names()]
 
 
-@pytest.mark.parametrize("words", [["sample"], ["evaluate"], ["card"], ["privacy"], ["encode", "digits"]])
-def test_names_that_it_lacks_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    command, *rest = words
-    assert main([command, "zoo/digits-emd", *rest]) == 2
+def takers() -> dict[str, int]:
+    """The commands that take a RUN first, and how many words must follow."""
+    found = {}
+    for name in COMMANDS:
+        words = positionals(name)
+        if words and re.search("zoo/NAME|run folder", str(words[0].help)):
+            found[name] = sum(action.required for action in words[1:])
+    return found
+
+
+def positionals(name: str) -> list[argparse.Action]:
+    """What a command takes without flags."""
+    command = getattr(import_module(f"triptych.commands.{name}"), name)
+    return [action for action in parser_of(name, command)._actions if not action.option_strings]
+
+
+@pytest.mark.parametrize(("name", "more"), takers().items())
+def test_names_that_it_lacks_are_refused(name: str, more: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """By every command that takes a run: so zoo/NAME is one to each."""
+    assert main([name, "zoo/digits-emd", *["digits"] * more]) == 2
     assert "The zoo has no model 'digits-emd'; did you mean 'digits-edm'?" in capsys.readouterr().err
 
 
