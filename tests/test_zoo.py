@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import shlex
@@ -109,26 +108,21 @@ def test_the_zoo_is_listed(quiet: Screen) -> None:
     assert [one.name for one in found] == [f"zoo/{name}" for name in zoo.names()]
 
 
-def takers() -> dict[str, int]:
-    """The commands that take a RUN first, and how many words must follow."""
+def takers() -> dict[str, list[str]]:
+    """The commands that take a RUN first, and the words that must follow."""
     found = {}
     for name in COMMANDS:
-        words = positionals(name)
-        if words and re.search("zoo/NAME|run folder", str(words[0].help)):
-            found[name] = sum(action.required for action in words[1:])
+        command = getattr(import_module(f"triptych.commands.{name}"), name)
+        run, *others = [action for action in parser_of(name, command)._actions if action.required] or [None]
+        if run and re.search("zoo/NAME|run folder", str(run.help)):
+            found[name] = [word for action in others for word in (*action.option_strings[:1], "digits")]
     return found
 
 
-def positionals(name: str) -> list[argparse.Action]:
-    """What a command takes without flags."""
-    command = getattr(import_module(f"triptych.commands.{name}"), name)
-    return [action for action in parser_of(name, command)._actions if not action.option_strings]
-
-
 @pytest.mark.parametrize(("name", "more"), takers().items())
-def test_names_that_it_lacks_are_refused(name: str, more: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_that_it_lacks_are_refused(name: str, more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """By every command that takes a run: so zoo/NAME is one to each."""
-    assert main([name, "zoo/digits-emd", *["digits"] * more]) == 2
+    assert main([name, "zoo/digits-emd", *more]) == 2
     assert "The zoo has no model 'digits-emd'; did you mean 'digits-edm'?" in capsys.readouterr().err
 
 

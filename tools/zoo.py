@@ -44,7 +44,6 @@ def build(name: str) -> Path:
     tree["data"]["where"] = Path(where).name  # where it lies on this machine is nobody's business
     made = {
         "command": f"triptych {line}",
-        "seconds": round(trained.seconds),
         "parameters": trained.parameters,
         "data": lines["data"][tree["data"]["name"]],
     }

@@ -22,7 +22,6 @@ class Kept(NamedTuple):
     bytes: int  # of its weights
     score: float  # FD-bundled against its training images
     command: str  # which trained it
-    seconds: float  # of that
 
 
 def models(
@@ -78,7 +77,6 @@ def _one(name: str) -> Kept:
         bytes=(folder / "model.safetensors").stat().st_size,
         score=score,
         command=made["command"],
-        seconds=made["seconds"],
     )
 
 

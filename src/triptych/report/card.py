@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from triptych.quantities import clock
 from triptych.recipe import write
 from triptych.report.curves import signed
 from triptych.report.markdown import escaped
@@ -36,7 +35,7 @@ def figures(evaluation: Tree) -> dict[str, Any]:
 def card(run: str, tree: Tree, seen: int, made: Tree, scores: Tree | None) -> str:
     """The card in Markdown of the model of `run` after `seen` images.
 
-    `tree` is its recipe. `made` says what is known of its making: "command", "seconds", "parameters" and "data" with
+    `tree` is its recipe. `made` says what is known of its making: "command", "parameters" and "data" with
     "title", "licence" and "source", any of them missing; `scores` are those of `figures`, None where nobody measured.
     """
     about, data = tree["about"], tree["data"]
@@ -74,9 +73,8 @@ def _head(tree: Tree) -> str:
 
 
 def _training(tree: Tree, seen: int, made: Tree) -> str:
-    span = f" in {clock(made['seconds'])}" if "seconds" in made else ""
     command = f"\n\n```\n{made['command']}\n```" if "command" in made else ""
-    return f"{seen:,} images{span}, seed {tree['seed']}, batches of {tree['batch']}.{command}"
+    return f"{seen:,} images, seed {tree['seed']}, batches of {tree['batch']}.{command}"
 
 
 def _scores(scores: Tree) -> str:

@@ -2,7 +2,7 @@
 
     zoo/NAME/model.safetensors  averaged weights, in half precision
     zoo/NAME/recipe.yaml        what was trained, on what, with every default written out
-    zoo/NAME/score.json         the command that made it, how long that took, its scores, its data's licence
+    zoo/NAME/score.json         the command that made it, its scores, its data's licence
     zoo/NAME/manifest.json      size and SHA-256 of each file
 
 `python tools/zoo.py NAME` makes such a folder.
