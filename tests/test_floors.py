@@ -20,7 +20,7 @@ FLOORS = {
     for floor, rooms in enumerate(
         (
             "errors place ranks durable lock chance ramps pixels catalog quantities flags screen devices words machine"
-            " magnitudes intake",
+            " magnitudes intake zoo",
             "core",
             "nets metrics extractors labels",
             "data gan vae diffusion",

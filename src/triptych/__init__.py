@@ -26,6 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "anomalies": "triptych.commands.anomalies",
     "attribute": "triptych.commands.attribute",
+    "card": "triptych.commands.card",
     "colorize": "triptych.commands.colorize",
     "compare": "triptych.commands.compare",
     "diffuse": "triptych.commands.diffuse",

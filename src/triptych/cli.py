@@ -52,6 +52,7 @@ COMMANDS = {  # the order of the help text is the order of use
     "evaluate": "score generated images, whoever made them, against real ones",
     "privacy": "does a model copy its training images? with controls",
     "compare": "train several models under one budget and write a report",
+    "card": "what a trained model is and how good it is, as Markdown",
     "doctor": "what works on this machine and what is missing",
 }
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+RUN = "a run folder, one checkpoint in its at/, or zoo/NAME"  # what every command takes that wants a trained model
+
 
 class Flag(NamedTuple):
     """The help text of one parameter, and other spellings of its flag."""

@@ -26,9 +26,9 @@ from typing import Any
 
 import safetensors
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, float16, float32
 
-from triptych import durable, recipe, schema
+from triptych import durable, recipe, schema, zoo
 from triptych.core import Model, Objective
 from triptych.errors import CheckpointError, ResourceError
 from triptych.intake import json_of, text_of
@@ -184,8 +184,8 @@ def read_state(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], 
 
 
 def locate(path: str | Path) -> Path:
-    """The checkpoint folder that `path` means: itself, or the newest of a run folder."""
-    path = Path(path)
+    """The checkpoint folder that `path` means: itself, the newest of a run folder, or that of the zoo."""
+    path = zoo.place(path)
     if (path / "manifest.json").is_file() or (path / "model.safetensors").is_file():
         return path
     found = checkpoints(path)
@@ -241,9 +241,12 @@ def _built(role: str, checkpoint: Path, tensors: Mapping[str, Tensor], device: A
 
 
 def _same_kinds(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """Raises a `ValueError` for tensors of another kind of number, which torch would convert in silence."""
+    """Raises a `ValueError` for tensors of another kind of number, which torch would convert in silence.
+
+    Half precision is exact in single precision, and is what the zoo is packed in.
+    """
     for name, tensor in found.items():
-        if tensor.dtype != wanted[name].dtype:
+        if tensor.dtype != wanted[name].dtype and (tensor.dtype, wanted[name].dtype) != (float16, float32):
             raise ValueError(f"{name} holds {tensor.dtype} and not {wanted[name].dtype}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Found(NamedTuple):
 
 
 def anomalies(
-    run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[str, Flag(RUN)],
     data: Annotated[Any, Flag("a data set's name, a folder or zip of images, an .npz, or a pack")],
     *,
     normal: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import DataError, UsageError, nearest
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Attributed(NamedTuple):
 
 
 def attribute(
-    run: Annotated[Any, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[Any, Flag(RUN)],
     data: Annotated[str, Flag("images with classes: a data set's name, a folder or zip, an .npz, or a pack")],
     images: Annotated[list[str], Flag("image files that are changed", metavar="IMAGE", several=True)],
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 
@@ -18,7 +18,7 @@ class Directed(NamedTuple):
 
 
 def directions(
-    run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[str, Flag(RUN)],
     *,
     count: Annotated[int | str, Flag("how many directions, the strongest first", metavar="N")] = 6,
     reach: Annotated[float | str, Flag("how far each way, in standard deviations of the styles", metavar="N")] = 3.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 
@@ -18,7 +18,7 @@ class Edited(NamedTuple):
 
 
 def edit(
-    run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[str, Flag(RUN)],
     images: Annotated[Any, Flag("image files; or one folder, zip, .npz or pack", metavar="IMAGE", several=True)],
     *,
     strength: Annotated[float | str, Flag("0 (the image itself) to 1 (nothing is left of it)", metavar="S")] = 0.5,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import UsageError
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Encoded(NamedTuple):
 
 
 def encode(
-    model: Annotated[Any, Flag("a run folder, or one checkpoint in its at/", metavar="RUN")],
+    model: Annotated[Any, Flag(RUN, metavar="RUN")],
     images: Annotated[Any, Flag("a data set's name, a folder or zip of images, an .npz, or a pack", metavar="DATA")],
     *,
     out: Annotated[str | None, Flag("x.npz or x.parquet: features, names, labels", ("-o", "--out"), "FILE")] = None,

@@ -34,7 +34,7 @@ class _Sampling(NamedTuple):
 
 
 def evaluate(
-    source: Annotated[Any, Flag("a run, one checkpoint, or images: a folder, zip, .npz or pack")],
+    source: Annotated[Any, Flag("a run, one checkpoint, zoo/NAME, or images: a folder, zip, .npz or pack")],
     *,
     against: Annotated[
         str | None, Flag("the real images (default: what the run was trained on)", metavar="DATA")
@@ -133,6 +133,7 @@ def _model(source: Any, device: str) -> Model | None:
     """The model of a run or checkpoint, or the one that Python gave; None where the source is images."""
     from pathlib import Path
 
+    from triptych import zoo
     from triptych.core import Model
     from triptych.store import checkpoints, load
 
@@ -140,7 +141,7 @@ def _model(source: Any, device: str) -> Model | None:
         return source
     if not isinstance(source, (str, Path)):
         return None
-    folder = Path(source)
+    folder = zoo.place(source)
     trained = any((folder / name).is_file() for name in ("recipe.yaml", "manifest.json")) or checkpoints(folder)
     return load(folder, device) if trained else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Inpainted(NamedTuple):
 
 
 def inpaint(
-    run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[str, Flag(RUN)],
     images: Annotated[Any, Flag("image files", metavar="IMAGE", several=True)],
     *,
     mask: Annotated[str, Flag("an image of the same size, white where pixels are to be new", metavar="FILE")],

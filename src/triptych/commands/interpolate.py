@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import UsageError
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Walked(NamedTuple):
 
 
 def interpolate(
-    run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[str, Flag(RUN)],
     *,
     seeds: Annotated[Any, Flag("the images to walk through: 1,2,3 or 0-7 (default: 0-3)", metavar="N,N")] = None,
     between: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Line, Screen
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Found(NamedTuple):
 
 
 def invert(
-    run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[str, Flag(RUN)],
     images: Annotated[
         str, Flag("an image, a folder or zip of them, an .npz, a pack, a data set's name", metavar="DATA")
     ],

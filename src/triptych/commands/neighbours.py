@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import UsageError, nearest
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Searched(NamedTuple):
 
 
 def neighbours(
-    run: Annotated[Any, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[Any, Flag(RUN)],
     data: Annotated[str, Flag("what is searched: a data set's name, a folder or zip of images, an .npz, or a pack")],
     queries: Annotated[list[str], Flag("image files whose neighbours are sought", metavar="QUERY", several=True)],
     *,

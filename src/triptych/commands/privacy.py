@@ -28,7 +28,7 @@ class Examined(NamedTuple):
 
 
 def privacy(
-    run: Annotated[str, Flag("a run, one checkpoint, or generated images: a folder, zip, .npz or pack")],
+    run: Annotated[str, Flag("a run, one checkpoint, zoo/NAME, or generated images: a folder, zip, .npz or pack")],
     *,
     data: Annotated[str | None, Flag("the training images (default: what the run was trained on)")] = None,
     n: Annotated[int | str, Flag("images made of a model; more narrow the interval", ("-n", "--images"), "N")] = IMAGES,
@@ -79,7 +79,9 @@ def privacy(
 
 def _trained(source: Path) -> bool:
     """Whether this is a run or a checkpoint, and not images."""
-    return any((source / name).is_file() for name in ("recipe.yaml", "manifest.json"))
+    from triptych import zoo
+
+    return any((zoo.place(source) / name).is_file() for name in ("recipe.yaml", "manifest.json"))
 
 
 def _place(source: Path, out: str | None, trained: bool) -> Path:

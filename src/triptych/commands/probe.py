@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import DataError
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Probed(NamedTuple):
 
 
 def probe(
-    run: Annotated[Any, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[Any, Flag(RUN)],
     data: Annotated[str | None, Flag("images with classes (default: what the run was trained on)")] = None,
     *,
     n: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 IN_PICTURE = 64  # images that the picture shows
@@ -23,7 +23,7 @@ class Reconstructed(NamedTuple):
 
 
 def reconstruct(
-    run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[str, Flag(RUN)],
     images: Annotated[
         Any, Flag("image files; or one folder, zip, .npz, pack or data set's name", metavar="DATA", several=True)
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Sampled(NamedTuple):
 
 
 def sample(
-    run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[str, Flag(RUN)],
     *,
     n: Annotated[int | str, Flag("how many images", ("-n", "--images"), "N")] = 64,
     seed: Annotated[int | str, Flag("the first image's seed; image i has seed + i", metavar="N")] = 0,

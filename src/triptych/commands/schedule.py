@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 
@@ -19,7 +19,7 @@ class Scheduled(NamedTuple):
 
 
 def schedule(
-    run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[str, Flag(RUN)],
     *,
     steps: Annotated[int | str, Flag("steps of the sampler", metavar="N")] = 8,
     sampler: Annotated[str, Flag("ddim, heun, dpm++2m, unipc, ipndm", metavar="NAME")] = "unipc",

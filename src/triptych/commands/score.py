@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Scoring(NamedTuple):
 
 
 def score(
-    run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[str, Flag(RUN)],
     data: Annotated[str, Flag("a data set's name, a folder or zip of images, an .npz, a pack, or an image")],
     *,
     out: Annotated[str, Flag("x.csv or x.npz: a row for each image", ("-o", "--out"), "FILE")] = "scores.csv",

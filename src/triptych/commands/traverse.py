@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import RUN, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Traversed(NamedTuple):
 
 
 def traverse(
-    run: Annotated[str, Flag("a run folder, or one checkpoint in its at/")],
+    run: Annotated[str, Flag(RUN)],
     data: Annotated[str | None, Flag("the image that is moved: a file, or the first of a data set")] = None,
     *,
     out: Annotated[str, Flag("the strip: x.png, a row for each latent", ("-o", "--out"), "FILE")] = "traverse.png",
