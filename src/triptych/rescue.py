@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from triptych import chance, devices, ranks, store
+from triptych import chance, devices, ranks, store, zoo
 from triptych.data import open_data
 from triptych.errors import CheckpointError, NumericsError, UsageError, nearest
 from triptych.intake import json_of, text_of
@@ -94,7 +94,7 @@ class Step(NamedTuple):
 
 def again(folder: str | Path, device: torch.device, screen: Screen) -> Step:
     """Play a turn that was kept as it was, and look at all that it computes; raises a `CheckpointError`."""
-    run, name = _as_it_was(Path(folder), device, screen)
+    run, name = _as_it_was(zoo.place(folder), device, screen)
     turn = next(turn for turn in run.turns if turn.name == name)
     batch = run.stream.batch(run.state.seen)
     first: list[str] = []
