@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def test_the_best_end_comes_first_and_no_score_last() -> None:
 
 def test_the_picture_names_each_curve() -> None:
     svg = picture([Line("b", "vae", 1, 90, [(45, 100.0), (90, 10.0)]), Line("c", "gan", 1, 90, [(90, 1.0)])])
-    assert "b from 2.0 at 45" in svg
+    assert "b from 2 at 45" in svg
     assert "power of ten" in svg
 
 
@@ -42,5 +43,5 @@ def test_every_line_is_of_a_model_and_a_recipe_that_there_are(name: str) -> None
         words = line.split()
         assert words[:1] == ["train"]
         files = [str(root / word) for word in words if word.startswith("recipes/")]
-        changes = [change for flag, change in zip(words, words[1:], strict=False) if flag == "--set"]
+        changes = [change for flag, change in pairwise(words) if flag == "--set"]
         assert recipe.read(words[1], name, files[0] if files else None, changes)["about"]
