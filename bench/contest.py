@@ -118,6 +118,9 @@ def compete(module: str, goals: Mapping[str, float], **settings: Any) -> None:
     parser.add_argument("--threads", type=int, default=machine.cores())
     parser.add_argument("--clock", default="wall", choices=list(CLOCKS), help="processor: on a busy machine")
     asked = vars(parser.parse_args())
+    stated = (
+        goals if all(asked[name] == value for name, value in settings.items()) else {}
+    )  # goals are for the defaults
     against, number, seconds = (asked.pop(name) for name in ("against", "rounds", "seconds"))
     torch.set_num_threads(asked["threads"])
     limits = measured(asked.get("device", "cpu"), asked["clock"])
@@ -127,7 +130,7 @@ def compete(module: str, goals: Mapping[str, float], **settings: Any) -> None:
     told = {child.side: child.told for child in children}
     print(f"{about}\n{machine.describe(asked.get('device', 'cpu'))}, {asked['threads']} threads, {asked['clock']} time")
     print(line(limits))
-    print(table(rows(told, rates, goals, limits)))
+    print(table(rows(told, rates, stated, limits)))
     for side in against:
         for what in unlike(told[OURS], told[side]):
             print(f"{side} does not do the same work: its {what} differ by more than {ALIKE:.0%}")

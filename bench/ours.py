@@ -51,5 +51,11 @@ def step_of(built: run.Run) -> Callable[[], None]:
 def training(name: str, batch: int, side: int, device: str, changes: Iterable[str] = ()) -> Work:
     """The steps of a recipe."""
     made = built(name, batch, side, device, changes)
-    how = "bfloat16" if device.startswith("cuda") else "float32"
-    return Work(step_of(made), batch, "triptych", (made.cast.model, made.cast.objective), how)
+    return Work(step_of(made), batch, "triptych", (made.cast.model, made.cast.objective), precision(made.device))
+
+
+def precision(device: torch.device) -> str:
+    """The precision of products under triptych's own choice."""
+    with devices.autocast(device):
+        enabled = torch.is_autocast_enabled(device.type)
+    return "bfloat16" if enabled else "float32"
