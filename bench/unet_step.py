@@ -4,24 +4,20 @@
 
 The networks have the architecture of Ho et al. (2020, appendix B), and are trained on the same batch with the same
 dropout and gradient clipping. Ours takes a whole step of the training loop, with noise, loss, Adam and moving average.
-diffusers takes the step of its tutorials, without a moving average; at its best, the fastest of float32 and bfloat16,
-channels first and last, with a fused optimiser. denoising-diffusion-pytorch takes the step of its Trainer, without the
-average; its blocks are its own, without dropout, and its sizes are those that come nearest to as much work.
+diffusers takes the step of its tutorials, without a moving average, and once more in its best setting (`theirs.py`).
+denoising-diffusion-pytorch takes the step of its Trainer, without the average; its blocks are its own, without dropout,
+and its sizes are those that come nearest to as much work.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from bench.work import Work, fastest, images
+from bench import theirs
+from bench.work import Work, images
 
 GOALS = {"diffusers": 1.6, "diffusers_best": 1.1, "denoising_diffusion_pytorch": 1.3}
-FORMATS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
 
 
 def triptych(batch: int, side: int, device: str) -> Work:
@@ -30,7 +26,7 @@ def triptych(batch: int, side: int, device: str) -> Work:
     return training("ddpm", batch, side, device)
 
 
-def unet(side: int) -> nn.Module:
+def unet(side: int, dropout: float = 0.1) -> nn.Module:
     """The network of the recipe ddpm as diffusers has it."""
     from diffusers import UNet2DModel
 
@@ -41,45 +37,22 @@ def unet(side: int) -> nn.Module:
         down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
         attention_head_dim=None,  # one head, as in the paper
-        dropout=0.1,
+        dropout=dropout,
     )
     return model
 
 
-def noisy_step(model: nn.Module, x: Tensor, kind: torch.dtype, **how: Any) -> Callable[[], None]:
-    """The step of diffusers' tutorial on training without conditions: the mean squared error of the noise."""
-    from diffusers import DDPMScheduler
-
-    scheduler = DDPMScheduler(num_train_timesteps=1000)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-4, **how)
-
-    def step() -> None:
-        noise = torch.randn_like(x)
-        times = torch.randint(0, 1000, (len(x),), device=x.device)
-        noisy = scheduler.add_noise(x, noise, times)
-        with torch.autocast(x.device.type, kind, enabled=kind != torch.float32):
-            loss = nn.functional.mse_loss(model(noisy, times, return_dict=False)[0], noise)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-
-    return step
+def noise_in(model: nn.Module, noisy: Tensor, times: Tensor) -> Tensor:
+    answer: Tensor = model(noisy, times, return_dict=False)[0]
+    return answer
 
 
 def diffusers(batch: int, side: int, device: str) -> Work:
-    model = unet(side).to(device)
-    return Work(noisy_step(model, images(batch, side, device), torch.float32), batch, "diffusers", (model,))
+    return theirs.usual(lambda: unet(side), noise_in, batch, side, device)
 
 
 def diffusers_best(batch: int, side: int, device: str) -> Work:
-    ways: dict[str, tuple[nn.Module, Callable[[], None]]] = {}
-    for kind, (name, layout) in itertools.product((torch.float32, torch.bfloat16), FORMATS.items()):
-        model = unet(side).to(device, memory_format=layout)  # type: ignore[call-overload]
-        x = images(batch, side, device).contiguous(memory_format=layout)
-        ways[f"{str(kind).removeprefix('torch.')}, {name}"] = model, noisy_step(model, x, kind, fused=True)
-    how = fastest({name: step for name, (_, step) in ways.items()})
-    return Work(ways[how][1], batch, "diffusers", ways[how][:1], how)
+    return theirs.best(lambda: unet(side), noise_in, batch, side, device)
 
 
 def denoising_diffusion_pytorch(batch: int, side: int, device: str) -> Work:
