@@ -20,7 +20,7 @@ import torch
 from bench.work import Work
 
 GOALS = {"torchvision": 10.0, "datasets": 10.0}
-COUNT = 2_000  # images at 32 px; fewer where they are larger
+COUNT, LEAST = 2_000, 200  # images at 32 px; fewer where they are larger, down to LEAST
 FLOAT = 4  # bytes
 
 
@@ -35,7 +35,7 @@ def crops(folder: Path, side: int) -> Path:
 
     draw, photographs = np.random.default_rng(0), [Image.fromarray(image) for image in load_sample_images().images]
     (home / "class").mkdir(parents=True)
-    for number in range(max(200, COUNT * 32 // side)):
+    for number in range(max(LEAST, COUNT * 32 // side)):
         image = photographs[number % len(photographs)]
         edge = int(draw.integers(256, min(image.size) + 1))
         left, top = (int(draw.integers(0, length - edge + 1)) for length in image.size)

@@ -89,7 +89,7 @@ def torch_fidelity(metric: str, features: int, count: int, batch: int) -> Work:
         if metric == "kid":
             found = kid_features_to_metric(x, y, kid_subsets=1, kid_subset_size=count, verbose=False)
             return float(found["kernel_inception_distance_mean"])
-        return float(prc_features_to_metric(x, y, verbose=False)["precision"])
+        return float(prc_features_to_metric(y, x, verbose=False)["precision"])  # theirs takes generated first
 
     return Work(once, 2 * count, "torch_fidelity", value=once())
 

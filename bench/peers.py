@@ -65,10 +65,8 @@ class Child:
         return float(self._answer())
 
     def close(self) -> None:
-        """Let it end."""
-        if self._process.stdin:
-            self._process.stdin.close()
-        self._process.wait()
+        """Let it end: there is nothing more to read."""
+        self._process.communicate()
 
 
 def main() -> None:
