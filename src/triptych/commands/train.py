@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from triptych.run import Budget, Run
 
+SOON = 60.0  # seconds of training, for which nobody needs a plan
+
 
 class Trained(NamedTuple):
     """What became of a run."""
@@ -121,10 +123,11 @@ def _introduce(run: Run, budget: Budget, screen: Screen) -> None:
 
 
 def _plan(run: Run, budget: Budget, screen: Screen) -> None:
-    """What it will take; not where nobody reads it, or the run has begun and its rate is known."""
+    """What it will take; not where nobody reads it, it is over soon, or the run has begun and its rate is known."""
     from triptych.planning import plan_of, tell
 
-    if not screen.quiet and not run.state.seen:
+    soon = budget.seconds is not None and budget.seconds <= SOON
+    if not (screen.quiet or soon or run.state.seen):
         tell(plan_of(run.tree, run.splits, run.device, budget, run.folder), screen)
 
 
