@@ -61,7 +61,7 @@ class MeanFlow(Objective):
             raise UsageError("model: mean velocities are those of the straight path; take path straight, scaling flow.")
         if not getattr(model.net, "until", False):
             raise UsageError(
-                "model.net: the network is not told where a stretch ends; set model.net.until=true, which unet and dit take."
+                "model.net: the network is not told where a stretch ends; take unet or dit, with model.net.until=true."
             )
         return [Turn("mean", list(model.parameters()), partial(self._loss, model))]
 
