@@ -27,7 +27,7 @@ from triptych.pacing import pace, play
 from triptych.run import Budget, build
 from triptych.screen import Screen
 from triptych.training.state import State
-from triptych.ways import OPEN, Settle, unmeasured
+from triptych.ways import OPEN, Settle, reason, unmeasured
 
 Tree = dict[str, Any]
 SPAN = 1.0  # seconds of steps in each way
@@ -119,9 +119,7 @@ class Trial(NamedTuple):
         except Exception as error:  # a compiler fails in more ways than it has errors
             if not tree["compile"]:
                 raise
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            reason = lines[0] if lines else type(error).__name__
-            self.screen.warn(f"Nothing is compiled, for that failed ({reason}); --compile off does not try.")
+            self.screen.warn(f"Nothing is compiled, for that failed ({reason(error)}); --compile off does not try.")
             return None
         with contextlib.suppress(OSError):  # a machine without memory measures again
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -25,13 +25,18 @@ CHOICES = {"precision": {name: name for name in (OPEN, *devices.PRECISIONS)},
            "compile": {OPEN: OPEN, "on": "true", "off": "false"}}  # fmt: skip
 
 
-def changes(**flags: str | None) -> tuple[str, ...]:
-    """The flags that somebody gave, as changes of the recipe; raises a `UsageError` for a word that there is not."""
-    given = {name: str(value) for name, value in flags.items() if value is not None}
-    for name, word in given.items():
+def checked(**flags: str) -> dict[str, str]:
+    """What flags stand for in a recipe; raises a `UsageError` for a word that there is not."""
+    for name, word in flags.items():
         if word not in CHOICES[name]:
             raise UsageError(f"--{name} {word}: {nearest(word, CHOICES[name])}")
-    return tuple(f"{name}={CHOICES[name][word]}" for name, word in given.items())
+    return {name: CHOICES[name][word] for name, word in flags.items()}
+
+
+def changes(**flags: str | None) -> tuple[str, ...]:
+    """The flags that somebody gave, as changes of the recipe; raises as `checked` does."""
+    given = {name: str(word) for name, word in flags.items() if word is not None}
+    return tuple(f"{name}={value}" for name, value in checked(**given).items())
 
 
 def usual(tree: dict[str, Any], device: torch.device) -> dict[str, Any]:
@@ -55,6 +60,21 @@ def region(tree: dict[str, Any], device: torch.device) -> AbstractContextManager
     if tree.get("compile") is True and device.type == "cuda":
         torch.compiler.cudagraph_mark_step_begin()  # what the last loss left in a CUDA graph is no longer needed
     return devices.autocast(device, tree.get("precision", OPEN))
+
+
+def no_compiler(device: torch.device) -> str | None:
+    """Why nothing can be compiled for the device, such as for want of a C++ compiler; None where it can."""
+    try:
+        torch.compile(torch.neg)(torch.ones(8, device=device))
+    except Exception as error:  # a compiler fails in more ways than it has errors
+        return reason(error)
+    return None
+
+
+def reason(error: Exception) -> str:
+    """The first line of what a compiler says, without its full stop."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def compile_networks(owner: nn.Module, device: torch.device) -> None:
