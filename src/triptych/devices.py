@@ -15,6 +15,7 @@ import torch
 from triptych import machine
 from triptych.errors import ResourceError
 
+PRECISIONS = ("float32", "bfloat16")
 SHARED = 256  # pixels above which the CPU's threads share the work
 
 
@@ -31,14 +32,38 @@ def pick(name: str = "auto") -> torch.device:
     return device
 
 
-def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 where the hardware multiplies in it (NVIDIA since Ampere), else float32 throughout."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=is_half(device))
+def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager[object]:
+    """Products in one of `PRECISIONS`; "auto": bfloat16 on GPUs that multiply in it, else float32 throughout."""
+    half = is_half(device) if precision == "auto" else precision == "bfloat16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
 
 def is_half(device: torch.device) -> bool:
-    """Whether `autocast` computes in bfloat16 there."""
+    """Whether it is a GPU that multiplies in bfloat16 (NVIDIA since Ampere)."""
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def can_half(device: torch.device) -> bool:
+    """Whether it has instructions for products in bfloat16, which may be faster there: such a GPU, or such a CPU."""
+    if device.type != "cpu":
+        return is_half(device)
+    told = torch.cpu.get_capabilities()
+    return bool(told.get("avx512_bf16") or told.get("amx_bf16"))
+
+
+def eagerly() -> AbstractContextManager[object]:
+    """Inside, compiled networks compute as they are written: for slopes of slopes, and for what is done but once."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled
+        return contextlib.nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
+@contextmanager
+def plainly(device: torch.device) -> Iterator[None]:
+    """Inside, all is computed in full precision and as it is written."""
+    with torch.autocast(device.type, enabled=False), eagerly():
+        yield
 
 
 @contextmanager

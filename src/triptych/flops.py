@@ -78,7 +78,7 @@ class Course(NamedTuple):
 
 def of_training(tree: Mapping[str, Any], splits: Splits) -> Course:
     """FLOPs for each training image, all turns together, of the recipe `tree`; trains a copy for a few steps."""
-    small = {**tree, "batch": min(tree["batch"], TOGETHER)}
+    small = {**tree, "compile": False, "batch": min(tree["batch"], TOGETHER)}
     run = build(Path(), small, splits, torch.device("cpu"), Screen(quiet=True))
     starts = sorted({0, *(int(seen) for turn in run.turns for seen in turn.span if seen < math.inf)})
     each = []

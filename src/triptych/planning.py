@@ -9,27 +9,25 @@ from __future__ import annotations
 import gc
 import math
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from triptych import devices, ranks
+from triptych import devices
 from triptych.data import Splits
 from triptych.errors import ResourceError
 from triptych.flops import Course
+from triptych.pacing import pace, play
 from triptych.quantities import clock
 from triptych.run import Budget, Run, build
 from triptych.screen import Screen
-from triptych.training.loop import train
 from triptych.training.state import State
+from triptych.ways import usual
 from triptych.words import short, size
 
 SECONDS = 2.0  # of the probe, over all stages of the training
-WARM, LEAST = 2, 3  # steps that are not timed at first, and that are timed at least
-SHARE = 0.02  # of all images, after which a quarter of the probe's time will do
 WINS = 1.15  # times as many images a second from which a larger batch is worth a sentence
 KEPT = 3  # checkpoints on the disk while one is written
 
@@ -41,6 +39,7 @@ class Plan(NamedTuple):
     data: str
     device: str
     precision: str
+    compiled: bool
     batch: int
     images: int  # of the whole budget
     seconds: float  # of training for them, by the run's own clock: steps alone
@@ -79,7 +78,7 @@ def plan_of(
     Raises a `ResourceError` where a GPU has no room even for a small batch.
     """
     try:
-        return _planned(build(folder, dict(tree), splits, device, Screen(quiet=True)), budget, span)
+        return _planned(build(folder, usual(dict(tree), device), splits, device, Screen(quiet=True)), budget, span)
     except torch.OutOfMemoryError as error:
         raise ResourceError(f"The model does not fit into the memory of {device}; give a smaller one.") from error
     finally:
@@ -89,7 +88,8 @@ def plan_of(
 
 def _planned(run: Run, budget: Budget, span: float) -> Plan:
     batch, device = int(run.tree["batch"]), run.device
-    memory = _memory(run, batch)
+    with devices.eagerly():  # each size of batch would be compiled anew
+        memory = _memory(run, batch)
     fitting = next((size for size in _halves(batch) if memory.fits(size)), 2)
     run.stream.size = fitting
     images = float(budget.or_else(int(run.tree["images"])).images or math.inf)
@@ -104,7 +104,8 @@ def _planned(run: Run, budget: Budget, span: float) -> Plan:
         model=run.name,
         data=run.splits.name,
         device=str(device),
-        precision="bfloat16" if devices.is_half(device) else "float32",
+        precision=run.tree["precision"],
+        compiled=run.tree["compile"],
         batch=fitting,
         images=int(images),
         seconds=course.mean(int(images)) * images,
@@ -122,8 +123,9 @@ def _planned(run: Run, budget: Budget, span: float) -> Plan:
 
 def tell(plan: Plan, screen: Screen) -> None:
     """The plan in two or three lines."""
-    pace = f"{short(plan.images_per_second)} images/s in batches of {plan.batch:,}, {plan.precision}, on {plan.device}"
-    screen.say(f"Plan: {pace}; {plan.images:,} images take {clock(plan.seconds)} of training.")
+    how = plan.precision + ", compiled" * plan.compiled
+    speed = f"{short(plan.images_per_second)} images/s in batches of {plan.batch:,}, {how}, on {plan.device}"
+    screen.say(f"Plan: {speed}; {plan.images:,} images take {clock(plan.seconds)} of training.")
     free = "" if plan.memory_free is None else f" of {size(plan.memory_free)} free"
     screen.say(
         f"Memory {size(plan.memory)}{free}; checkpoints {size(plan.checkpoints)} of {size(plan.disk_free)} "
@@ -133,23 +135,13 @@ def tell(plan: Plan, screen: Screen) -> None:
         (screen.say if plan.fits else screen.warn)(sentence)
 
 
-def _play(run: Run, state: State, until: Callable[[State], bool]) -> None:
-    pieces = min(int(run.tree["pieces"]), run.stream.size)
-    with ranks.divided(run.stream.size, pieces=pieces):
-        train(
-            run.cast, run.turns, run.stream, state, until, [],
-            lambda turn, stats: None, lambda: devices.autocast(run.device),
-        )  # fmt: skip
-    devices.synchronise(run.device)
-
-
 def _memory(run: Run, batch: int) -> Memory:
     """A line through the peaks of an eighth and a quarter of the batch, which are tried before the whole."""
     sizes = max(2, batch // 8), max(4, batch // 4)
     peaks = []
     for run.stream.size in (sizes[0], *sizes):  # the first step also allocates what stays
         devices.forget_peak(run.device)
-        _play(run, State(run.state.seed), lambda state: state.steps >= 1)
+        play(run, State(run.state.seed), lambda state: state.steps >= 1)
         peaks.append(devices.peak_memory(run.device)[0])
     each = max(0.0, (peaks[2] - peaks[1]) / (sizes[1] - sizes[0]))
     return Memory(sizes[1], peaks[2], each, devices.free_memory(run.device))
@@ -166,30 +158,15 @@ def _course(run: Run, images: float, span: float) -> Course:
     """Seconds for each image, at each stage of the training that begins before so many images."""
     bounds = {int(seen) for turn in run.turns for seen in turn.span if seen < images}
     starts = sorted({0, *bounds})
-    return Course(tuple(starts), tuple(_pace(run, start, span / len(starts), images) for start in starts))
-
-
-def _pace(run: Run, start: int, span: float, images: float) -> float:
-    """Seconds for each image after `start` images, once warm; a short training is not probed for long."""
-    state = State(run.state.seed, seen=start)
-    _play(run, state, lambda state: state.steps >= WARM)
-    begun, seen = time.perf_counter(), state.seen
-
-    def enough(state: State) -> bool:
-        passed = time.perf_counter() - begun
-        much = passed >= span or (passed >= span / 4 and state.seen - seen >= SHARE * images)
-        return much and state.steps >= WARM + LEAST
-
-    _play(run, state, enough)
-    return (time.perf_counter() - begun) / (state.seen - seen)
+    return Course(tuple(starts), tuple(pace(run, start, span / len(starts), images) for start in starts))
 
 
 def _larger(run: Run, batch: int, course: Course, memory: Memory, span: float) -> list[str]:
     """A sentence where twice the batch is measured to train more images a second, and fits."""
-    if not memory.fits(2 * batch):
+    if run.tree["compile"] or not memory.fits(2 * batch):
         return []
     run.stream.size = 2 * batch
-    gain = course.each[0] / _pace(run, 0, span / 4, math.inf)
+    gain = course.each[0] / pace(run, 0, span / 4, math.inf)
     if gain < WINS:
         return []
     return [

@@ -27,6 +27,7 @@ from triptych.training.logbook import Logbook, read
 from triptych.training.loop import Chore, train
 from triptych.training.monitors import Monitor
 from triptych.training.state import State
+from triptych.ways import region
 
 SHOWN = 64  # images of a grid, at seeds 0 to 63
 UNASKED = 0.2  # the share of the training time that scores take where nobody asked for them
@@ -199,7 +200,7 @@ def _train(
     note: Callable[[str, Stats], None] = logbook.note if logbook else lambda turn, stats: None
     while True:
         try:
-            train(run.cast, run.turns, run.stream, run.state, over, chores, note, lambda: devices.autocast(run.device))
+            train(run.cast, run.turns, run.stream, run.state, over, chores, note, lambda: region(run.tree, run.device))
             return ranks.most(wish.number or 0)
         except NumericsError as error:
             rescue(run, error, on_divergence)
@@ -211,7 +212,7 @@ def _aside(chores: Sequence[Chore]) -> Chore:
     """Chores as one, done while the other processes wait."""
 
     def chore(state: State) -> None:
-        with ranks.aside():
+        with ranks.aside(), devices.eagerly():
             for one in chores:
                 one(state)
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from triptych import chance, devices, ranks, store, zoo
+from triptych import chance, ranks, store, ways, zoo
 from triptych.data import open_data
 from triptych.errors import CheckpointError, NumericsError, UsageError, nearest
 from triptych.intake import json_of, text_of
@@ -108,7 +108,7 @@ def again(folder: str | Path, device: torch.device, screen: Screen) -> Step:
     for parameter in (p for root in owners.values() for p in root.parameters()):
         parameter.requires_grad_(any(parameter is one for one in turn.moves))
     chance.reseed(run.state.seed, run.state.seen, turn.name)
-    with devices.autocast(device):
+    with ways.region(run.tree, device):
         losses, _ = turn.loss(batch, run.state.seen)
     loss = losses.float().mean()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -131,7 +131,7 @@ def _as_it_was(folder: Path, device: torch.device, screen: Screen) -> tuple[Run,
     splits = open_data(data["where"], size=tuple(sides), channels=depth, fit=data["fit"], note=screen.say)
     if splits.train.fingerprint != data["fingerprint"]:
         raise CheckpointError(f"{data['where']} no longer holds the images that the run was trained on.")
-    run = build(folder, tree, splits, device, screen)
+    run = build(folder, {**tree, "compile": False}, splits, device, screen)
     shown, held, counters = store.read_state(kept)
     run.cast.restore(shown, held)
     run.state = State.of(counters)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import nn
 
-from triptych import chance, devices, durable, lock, ranks, recipe, schema, store
+from triptych import chance, devices, durable, lock, ranks, recipe, schema, store, ways
 from triptych.core import Model, Turn
 from triptych.data import NAMED, Splits, Stream, open_data
 from triptych.errors import UsageError, nearest
@@ -165,7 +165,7 @@ def claim(folder: Path, tree: dict[str, Any]) -> None:
     """Write the recipe into a new folder; refuse one that holds something else."""
     path = folder / "recipe.yaml"
     if path.exists():
-        there = recipe.read_file(path)
+        there = {**{name: tree[name] for name in ways.CHOICES}, **recipe.read_file(path)}
         lines = recipe.difference(_identity(there), _identity(tree))
         if lines:
             raise UsageError(
@@ -185,8 +185,13 @@ def _identity(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def opened(wishes: Wishes, folder: Path | None, device: str, screen: Screen) -> Iterator[Run]:
-    """The run of `folder` (default: runs/MODEL-DATA), built and brought to its newest checkpoint."""
+def opened(
+    wishes: Wishes, folder: Path | None, device: str, screen: Screen, settle: ways.Settle = ways.unmeasured
+) -> Iterator[Run]:
+    """The run of `folder` (default: runs/MODEL-DATA), built and brought to its newest checkpoint.
+
+    `settle` chooses how it computes, where its recipe leaves that open and no run has begun.
+    """
     recipe.about(wishes.model)
     where, leads = devices.pick(device), ranks.leads()
     with ranks.in_turn():  # the first may fetch what the others then find
@@ -198,7 +203,7 @@ def opened(wishes: Wishes, folder: Path | None, device: str, screen: Screen) -> 
         ranks.divided(tree["batch"], pieces=tree["pieces"]),
     ):
         with ranks.in_turn():
-            tree = with_models_of(tree, folder)
+            tree = settle(with_models_of(tree, folder), splits, where, folder)
             run = build(folder, tree, splits, where, screen)  # what cannot be built claims no folder
             if leads:
                 claim(folder, tree)
@@ -251,6 +256,8 @@ def build(folder: Path, tree: dict[str, Any], splits: Splits, device: torch.devi
     if watched not in moves:
         raise UsageError(f"stop.watch: there is no turn {watched!r}; {nearest(watched, moves)}")
     cast = Cast(model, objective, optimisers, ema)
+    for owner in (model, objective) if tree.get("compile") is True else ():
+        ways.compile_networks(owner, device)
     stream = Stream(splits.train, seed, tree["batch"], device, **tree["augment"])
     return Run(folder, tree, cast, turns, splits, stream, State(seed), device, screen)
 

@@ -8,14 +8,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from triptych.chance import Draw, generator
 from triptych.core import LONGEST, NOTHING, Batch, Given, HasPrior, Model
-from triptych.devices import threads_for
+from triptych.devices import autocast, threads_for
 from triptych.errors import UsageError, nearest
 from triptych.intake import text_of
 from triptych.labels import plain, written
@@ -28,20 +28,30 @@ MOST_LEVELS = 10_000  # of a schedule in a file
 
 
 def generate(
-    model: Model, seeds: Iterable[int], given: Given = NOTHING, batch: int = 64, **how: Any
+    model: Model,
+    seeds: Iterable[int],
+    given: Given = NOTHING,
+    batch: int = 64,
+    filled: bool = False,
+    precision: str = "float32",
+    **how: Any,
 ) -> Iterator[Batch]:
     """Batches of uint8 images (B, C, H, W), one image for each seed, in the order of the seeds.
 
     `given` may hold "labels" (N,) and "text" (N, L), both int64. A model that takes labels and is given nothing is
     asked for classes drawn by the seeds; one that takes texts then makes images of any text. `how` goes to the
     model's `sample` (steps, sampler, ...); a word that it does not know raises a `UsageError` before any work is done.
+
+    Products of other shapes are rounded otherwise, so a last batch that is smaller may differ in the last bit of a
+    pixel. A `filled` one is made up to `batch` images, of which the rest is dropped: the bytes of an image then follow
+    from its seed, `batch` and the machine. `precision` is that of products.
     """
     accepts(model, how)
     seeds = list(seeds)
     given = dict(given) if given else labels_for(seeds, model.classes)
     check_labels(given, len(seeds), model.classes)
     check_text(given, len(seeds), model.reads)
-    return _batches(model, seeds, given, batch, how)
+    return _batches(model, seeds, given, Making(batch, filled, precision), how)
 
 
 @contextmanager
@@ -70,13 +80,27 @@ def still(net: nn.Module, sides: Sequence[int]) -> Iterator[torch.device]:
         net.train(was_training)
 
 
-def _batches(model: Model, seeds: list[int], given: Given, size: int, how: dict[str, Any]) -> Iterator[Batch]:
-    for start in range(0, len(seeds), size):
-        part = {name: value[start : start + size] for name, value in given.items()}
-        with at_rest(model) as device, torch.no_grad():
-            draw = Draw(seeds[start : start + size], device)
+class Making(NamedTuple):
+    """How batches of images are made, whatever the model."""
+
+    size: int  # images at once
+    filled: bool  # the last batch too
+    precision: str
+
+    def places(self, start: int, count: int) -> list[int]:
+        """Which of `count` images are made in the batch that begins with one of them; the last again to fill it."""
+        places = list(range(start, min(start + self.size, count)))
+        return places + places[-1:] * (self.size - len(places)) if self.filled else places
+
+
+def _batches(model: Model, seeds: list[int], given: Given, making: Making, how: dict[str, Any]) -> Iterator[Batch]:
+    for start in range(0, len(seeds), making.size):
+        places = making.places(start, len(seeds))
+        part = {name: value[places] for name, value in given.items()}
+        with at_rest(model) as device, torch.no_grad(), autocast(device, making.precision):
+            draw = Draw([seeds[place] for place in places], device)
             x = model.sample(draw, {name: value.to(device) for name, value in part.items()}, **how)
-        yield Batch(to_uint8(x).cpu(), part)
+        yield Batch(to_uint8(x).cpu(), part).rows(slice(len(seeds) - start))
 
 
 def previews(model: Model, seeds: Sequence[int], given: Given = NOTHING, columns: int = 10, **how: Any) -> Tensor:

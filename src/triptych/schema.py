@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, create_model
 
@@ -64,6 +64,8 @@ class Top(BaseModel):
     ema: Averaging | None
     batch: int = Field(ge=1, le=65536)
     pieces: int = Field(default=1, ge=1, le=65536)  # in which a batch is computed, one after another
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of the products in losses; auto: what is faster
+    compile: bool | Literal["auto"] = "auto"  # the networks; auto: where it is measured to pay
     images: int = Field(ge=1, le=2**53)
     augment: Augment = Augment(flip=False, shift=0)
     stop: Stop | None = None

@@ -103,3 +103,24 @@ def test_beside_is_a_concatenation() -> None:
     assert beside(X, {"image": image}, 0) is X
     assert torch.equal(beside(X, {"image": image}, 1), torch.cat([X, image], 1))
     assert torch.equal(beside(X, {}, 1)[:, 2:], torch.zeros_like(image))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [partial(UNet, width=8, blocks=1), partial(PatchTransformer, width=16, depth=2, heads=2)],
+    ids=["unet", "dit"],
+)
+def test_checkpointing_keeps_every_bit(build: Callable[..., nn.Module]) -> None:
+    """The same gradients, dropout included, of weights that are not zero."""
+    found = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        net = build((3, 8, 8), dropout=0.5, checkpointing=again)
+        for parameter in net.parameters():
+            nn.init.normal_(parameter, std=0.1)
+        net(torch.randn(4, 3, 8, 8), torch.arange(4.0)).square().sum().backward()
+        found.append([parameter.grad for parameter in net.parameters()])
+    for one, other in zip(*found, strict=True):
+        assert one is not None
+        assert torch.equal(one, other)
+        assert one.any()

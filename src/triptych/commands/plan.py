@@ -20,6 +20,8 @@ def plan(
     for_: Annotated[float | str | None, Flag("how much so long trains: 90s, 10min, 2h", ("--for",), "TIME")] = None,
     images: Annotated[int | str | None, Flag("how long so many images take: 200k, 2M", metavar="N")] = None,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    precision: Annotated[str | None, Flag("float32, bfloat16, auto: what is faster here", metavar="NAME")] = None,
+    compile: Annotated[str | None, Flag("compile the networks: on, off, auto: where it pays", metavar="WHEN")] = None,
     set: Annotated[
         Iterable[str] | Mapping[str, Any],
         Flag("change a value of the recipe, such as model.width=96", many=True, metavar="KEY=VALUE"),
@@ -38,19 +40,18 @@ def plan(
 
     from triptych import devices
     from triptych import recipe as recipes
-    from triptych.commands.train import changes_of
+    from triptych.commands.train import changes_of, wishes_of
     from triptych.planning import plan_of, tell
-    from triptych.quantities import count
-    from triptych.quantities import size as sides
-    from triptych.run import Budget, Wishes, tree_of, with_models_of
+    from triptych.run import Budget, tree_of, with_models_of
+    from triptych.settling import settled
 
     recipes.about(model)
     budget, where = Budget.of(images, for_), devices.pick(device)
-    depth = None if channels is None else count(channels, "--channels", 1, 4)
-    wished = None if size is None else sides(size, "--size")
-    tree, splits = tree_of(Wishes(model, str(data), 0, tuple(changes_of(set)), recipe, wished, depth, fit), screen)
+    values = changes_of(set, precision=precision, compile=compile)
+    tree, splits = tree_of(wishes_of(model, data, 0, values, recipe, size, channels, fit), screen)
     folder = Path(out) if out else Path("runs") / f"{model}-{splits.name}"
     with devices.threads_for(splits.train.image_shape[1:], where):
-        found = plan_of(with_models_of(tree, folder), splits, where, budget, folder)
+        tree = settled(budget, screen)(with_models_of(tree, folder), splits, where, folder)
+        found = plan_of(tree, splits, where, budget, folder)
     tell(found, screen)
     return found

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from triptych.core import Batch
+    import torch
+
+    from triptych.core import Batch, Model
     from triptych.gallery import Sink
 
 MOST = 10_000_000
@@ -58,12 +60,16 @@ def sample(
         str | None, Flag("mean or draw of the decoder, for models whose decoder gives a distribution", metavar="WAY")
     ] = None,
     trajectory: Annotated[str | None, Flag("x.png: also how the first images come about", metavar="FILE")] = None,
+    filled: Annotated[bool, Flag("fill the last batch up: an image's bytes then follow from its seed alone")] = False,
+    precision: Annotated[str, Flag("of products: float32, bfloat16, auto", metavar="NAME")] = "float32",
+    compile: Annotated[bool, Flag("compile the networks first, for many images")] = False,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
     screen: Screen = SCREEN,
 ) -> Sampled:
     """Make new images with the model of RUN. The same seed makes the same image in any batch."""
     from pathlib import Path
 
+    from triptych import ways
     from triptych.devices import pick
     from triptych.gallery import picture, sink
     from triptych.pixels import write_png
@@ -71,29 +77,46 @@ def sample(
     from triptych.sampling import accepts, choices, chooser, chosen, generate, named, previews, prompted
     from triptych.store import load
 
-    number, first = count(n, "-n", 1, MOST), count(seed, "--seed", 0)
-    size = count(batch, "--batch", 1, 65536)
+    number, first, size = count(n, "-n", 1, MOST), count(seed, "--seed", 0), count(batch, "--batch", 1, 65536)
     how = chosen(
         sampler=sampler, steps=steps, schedule=schedule, guidance=guidance, interval=interval,
         autoguidance=autoguidance, truncation=truncation, temperature=temperature, pixels=pixels,
     )  # fmt: skip
+    ways.checked(precision=precision)
     model = load(run, pick(device))
+    if compile:
+        _compile(model, pick(device), screen)
     if weaker is not None:
         how |= {"weaker": chooser(load(weaker, pick(device))), "autoguidance": how.get("autoguidance", 1.5)}
     given = {**named(labels, model.recipe["data"]["class_names"], number), **prompted(text, number)}
     if trajectory is not None:
         accepts(model, {"watch": picture(trajectory)})
     seeds = range(first, first + number)
-    made, place = generate(model, seeds, given, size, **how), sink(Path(out), number, first)
+    made, place = generate(model, seeds, given, size, filled, precision, **how), sink(Path(out), number, first)
     spent = _write(made, place, screen.progress("sampling", number))
     if trajectory is not None:
         write_png(previews(model, seeds[:8], given, **how), picture(trajectory))
-    used = {name: value for name, value in (choices(model) | how).items() if value is not None}
-    used |= {name: said for name, said in (("weaker", weaker), ("schedule", schedule)) if said is not None}
-    used |= {"steps": len(how["schedule"]) - 1} if str(schedule).endswith(".txt") else {}
+    used = _used(choices(model) | how, weaker=weaker, schedule=schedule)
     words = ", ".join(f"{name} {value}" for name, value in used.items())
     screen.say(f"Wrote {out}: {number:,} images in {spent:.1f} s{f' ({words})' if words else ''}.")
     return Sampled(out, number, model.image_shape, first, round(spent, 3), used)
+
+
+def _compile(model: Model, device: torch.device, screen: Screen) -> None:
+    """Let the model's networks be compiled, or say why they are not."""
+    from triptych.ways import compile_networks, no_compiler
+
+    if reason := no_compiler(device):
+        screen.warn(f"Nothing is compiled, for that failed ({reason}); the images are the same.")
+    else:
+        compile_networks(model, device)
+
+
+def _used(how: dict[str, Any], **said: str | None) -> dict[str, Any]:
+    """The model's choices as they were made, those that are no plain values as they were said."""
+    used = {name: value for name, value in how.items() if value is not None}
+    used |= {name: word for name, word in said.items() if word is not None}
+    return used | ({"steps": len(how["schedule"]) - 1} if str(said["schedule"]).endswith(".txt") else {})
 
 
 def _write(made: Iterator[Batch], place: Sink, progress: AbstractContextManager[Callable[[int], None]]) -> float:

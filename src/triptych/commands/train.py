@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from triptych.run import Budget, Run
+    from triptych.play import Habits
+    from triptych.run import Budget, Run, Wishes
 
 SOON = 60.0  # seconds of training, for which nobody needs a plan
 
@@ -53,6 +54,8 @@ def train(
     ] = None,
     seed: Annotated[int | str, Flag("decides first weights, order and noise", metavar="N")] = 0,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    precision: Annotated[str | None, Flag("float32, bfloat16, auto: what is faster here", metavar="NAME")] = None,
+    compile: Annotated[str | None, Flag("compile the networks: on, off, auto: where it pays", metavar="WHEN")] = None,
     set: Annotated[
         Iterable[str] | Mapping[str, Any],
         Flag("change a value of the recipe, such as model.width=96", many=True, metavar="KEY=VALUE"),
@@ -80,26 +83,19 @@ def train(
 
     from triptych import flops as counting
     from triptych import machine
-    from triptych.play import Habits, play
-    from triptych.quantities import count, seconds
-    from triptych.quantities import size as sides
+    from triptych.play import play
+    from triptych.quantities import count
     from triptych.ranks import aside
     from triptych.ranks.joining import joined
-    from triptych.rescue import checked
-    from triptych.run import Budget, Wishes, opened
+    from triptych.run import Budget, opened
+    from triptych.settling import settled
 
     budget = Budget.of(images, for_, flops)
-    habits = Habits(
-        seconds(show_every, "--show-every"),
-        seconds(save_every, "--save-every"),
-        None if scores is None else count(scores, "--scores", 0, 1000),
-        checked(on_divergence),
-    )
-    depth = None if channels is None else count(channels, "--channels", 1, 4)
-    wished = None if size is None else sides(size, "--size")
-    wishes = Wishes(model, str(data), count(seed, "--seed", 0), tuple(changes_of(set)), recipe, wished, depth, fit)
+    habits = _habits(show_every, save_every, scores, on_divergence)
+    values = changes_of(set, precision=precision, compile=compile)
+    wishes = wishes_of(model, data, count(seed, "--seed", 0), values, recipe, size, channels, fit)
     screen, folder = screen if place().leads else Screen(quiet=True), Path(out) if out else None
-    with joined(device) as where, opened(wishes, folder, where, screen) as run:
+    with joined(device) as where, opened(wishes, folder, where, screen, settled(budget, screen)) as run:
         _introduce(run, budget, screen)
         writers = (_tensorboard(run.folder),) if tensorboard and place().leads else ()
         with aside():
@@ -111,6 +107,19 @@ def train(
     if made.checkpoint:
         screen.say(f"Wrote {made.checkpoint} and {made.grid}.")
     return result
+
+
+def _habits(show_every: float | str, save_every: float | str, scores: int | str | None, on_divergence: str) -> Habits:
+    from triptych.play import Habits
+    from triptych.quantities import count, seconds
+    from triptych.rescue import checked
+
+    return Habits(
+        seconds(show_every, "--show-every"),
+        seconds(save_every, "--save-every"),
+        None if scores is None else count(scores, "--scores", 0, 1000),
+        checked(on_divergence),
+    )
 
 
 def _introduce(run: Run, budget: Budget, screen: Screen) -> None:
@@ -180,10 +189,31 @@ def _tensorboard(folder: Path) -> Any:
     return SummaryWriter(str(folder / "tensorboard"))
 
 
-def changes_of(values: Iterable[str] | Mapping[str, Any]) -> Iterable[str]:
-    """Changes given as "key=value" or as a mapping, as "key=value"."""
+def wishes_of(
+    model: str,
+    data: str,
+    seed: int,
+    changes: tuple[str, ...],
+    recipe: str | None,
+    size: int | str | None,
+    channels: int | str | None,
+    fit: str,
+) -> Wishes:
+    """What the flags say is to be trained, sizes read and checked."""
+    from triptych.quantities import count
+    from triptych.quantities import size as sides
+    from triptych.run import Wishes
+
+    depth = None if channels is None else count(channels, "--channels", 1, 4)
+    return Wishes(model, str(data), seed, changes, recipe, None if size is None else sides(size, "--size"), depth, fit)
+
+
+def changes_of(values: Iterable[str] | Mapping[str, Any], **flags: str | None) -> tuple[str, ...]:
+    """Changes given as "key=value" or as a mapping, and those of flags that stand for a value, as "key=value"."""
     import json
 
+    from triptych.ways import changes
+
     if isinstance(values, Mapping):
-        return [f"{key}={json.dumps(value)}" for key, value in values.items()]
-    return [values] if isinstance(values, str) else values
+        values = [f"{key}={json.dumps(value)}" for key, value in values.items()]
+    return (*([values] if isinstance(values, str) else values), *changes(**flags))

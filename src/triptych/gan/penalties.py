@@ -18,6 +18,7 @@ from torch.nn.functional import relu
 
 from triptych import chance, ranks
 from triptych.core import Batch
+from triptych.devices import plainly
 from triptych.errors import UsageError
 from triptych.gan.augment import shifted
 from triptych.gan.model import Generator
@@ -42,7 +43,7 @@ class Weighed(NamedTuple):
         """What is added to the critic's losses, (B,), after so many images seen."""
         if seen // ranks.count(len(real)) % self.every:
             return real.new_zeros(len(real))
-        with torch.autocast(real.device.type, enabled=False):
+        with plainly(real.device):
             return self.weight * self.ramp(seen) * self.every * self.term(judge, real, fake)
 
 
@@ -130,7 +131,7 @@ class PathLength(nn.Module):
         some = max(1, count // self.shrink)
         few = ranks.first(batch.images[:, 0, 0, 0], some)  # (b,)
         given = {key: ranks.first(value, some) for key, value in batch.given.items()}
-        with torch.autocast(few.device.type, enabled=False), torch.enable_grad(), ranks.divided(some, "path_length"):
+        with plainly(few.device), torch.enable_grad(), ranks.divided(some, "path_length"):
             w = model.style(chance.noise(few, *model.latent_shape).requires_grad_(), given)
             x = model.paint(w)  # (b, C, H, W)
             noise = chance.noise(x) / (x.shape[2] * x.shape[3]) ** 0.5

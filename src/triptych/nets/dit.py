@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
 from triptych.errors import UsageError
-from triptych.nets.known import Embedding, Heard, beside, dense, look, split, zeroed
+from triptych.nets.known import Embedding, Heard, beside, computed, dense, look, split, zeroed
 
 SLOWEST = 100.0  # how many times slower the slowest pair of features turns than the fastest
 
@@ -28,7 +28,8 @@ class PatchTransformer(nn.Module):
     `depth` blocks of `width` features over patches of `patch` x `patch` pixels; sides that a patch does not divide are
     filled up with zeros. With `bottleneck` a patch becomes a token by way of so few features (Li and He 2025,
     arXiv:2511.13720, section 4.4: large patches of pixels, x predicted). Of `classes`, `words`, `shown` images and
-    `until` it is told as `known.py` says. Each block is the identity at first, and the output zero.
+    `until` it is told as `known.py` says. With `checkpointing` blocks
+    are computed twice in a training step, for less memory. Each block is the identity at first, and the output zero.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class PatchTransformer(nn.Module):
         bottleneck: int | None = None,
         dropout: float = 0.0,
         until: bool = False,
+        checkpointing: bool = False,
         words: int = 0,
         shown: int = 0,
     ) -> None:
@@ -52,6 +54,7 @@ class PatchTransformer(nn.Module):
                 "give 1 or more of each, a width that 4 times the heads divide, dropout in [0, 1)."
             )
         channels, self.patch, self.shown, self.until = image_shape[0], patch, shown, until
+        self.checkpointing = checkpointing
         self.pairs = width // heads // 4  # of features of a head that turn by the row, and as many by the column
         values = (channels + shown) * patch * patch
         narrow = (dense(values, bottleneck), dense(bottleneck, width)) if bottleneck else (dense(values, width),)
@@ -67,7 +70,7 @@ class PatchTransformer(nn.Module):
         turns = angles(*grid, self.pairs).to(x)  # (T, d / 2)
         h = self.enter(tokens)  # (B, T, D)
         for block in self.blocks:
-            h = block(h, e, turns)
+            h = computed(block, h, e, turns, again=self.checkpointing and torch.is_grad_enabled())
         grow, shift = self.tell(e.pooled)[:, None].chunk(2, 2)  # (B, 1, D) each
         h = self.leave(self.norm(h) * (1 + grow) + shift)  # (B, T, C * p * p)
         return whole(h, grid, self.patch)[:, :, : x.shape[2], : x.shape[3]]

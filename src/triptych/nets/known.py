@@ -11,11 +11,12 @@ Notation: B batch, L words, F features of a word, D = 4 * width.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from triptych.core import Given
 from triptych.errors import UsageError
@@ -85,6 +86,15 @@ def beside(x: Tensor, given: Given, channels: int) -> Tensor:
         return x
     shown = given.get("image")
     return torch.cat([x, x.new_zeros(len(x), channels, *x.shape[2:]) if shown is None else shown.to(x)], 1)
+
+
+def computed(block: nn.Module, *inputs: Any, again: bool) -> Tensor:
+    """What a block answers; with `again` its insides are forgotten, and computed once more for the gradients.
+
+    (Chen et al. 2016, arXiv:1604.06174, section 3.) The chance in it, such as dropout, is then the same.
+    """
+    answer: Tensor = checkpoint(block, *inputs, use_reentrant=False) if again else block(*inputs)
+    return answer
 
 
 def heads_of(features: int, head: int | None) -> int:

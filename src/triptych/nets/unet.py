@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
 from triptych.errors import UsageError
-from triptych.nets.known import Embedding, Heard, Telling, beside, dense, heads_of, look, split, zeroed
+from triptych.nets.known import Embedding, Heard, Telling, beside, computed, dense, heads_of, look, split, zeroed
 
 Side = tuple[int, int]  # height, width
 SMALLEST = 2  # px on the shorter side of the coarsest features
@@ -57,8 +57,9 @@ class UNet(nn.Module):
     There are as many sizes of features as `multipliers` of `width`, fewer where a side would fall
     under `SMALLEST`; self-attention is at the sizes in `attention` and in the middle. Of `classes`,
     `words`, `shown` images and `until` it is told as `known.py` says. `adaptive` blocks are told the level by scale
-    and shift of a norm, not by a shift alone; attention has heads of `head` features, or one for null. The last layer
-    starts at zero, and so does the output.
+    and shift of a norm, not by a shift alone; attention has heads of `head` features, or one for null. With
+    `checkpointing` stages are computed twice in a training step, for less memory. The last layer starts at zero, and
+    so does the output.
     """
 
     def __init__(
@@ -73,13 +74,14 @@ class UNet(nn.Module):
         adaptive: bool = False,
         head: int | None = None,
         until: bool = False,
+        checkpointing: bool = False,
         words: int = 0,
         shown: int = 0,
     ) -> None:
         super().__init__()
         check_sizes(width, multipliers, blocks, dropout, least=4)
         channels, sides = image_shape[0], ladder(image_shape[1:], len(multipliers))
-        self.shown, self.until = shown, until
+        self.shown, self.until, self.checkpointing = shown, until, checkpointing
         widths = [width * multiplier for multiplier in multipliers[: len(sides)]]
 
         def stage(inner: int, outer: int, attend: bool) -> Stage:
@@ -110,18 +112,18 @@ class UNet(nn.Module):
         # Networks told `until` are taught by forward derivatives, which group norms have channels-first alone.
         layout = torch.contiguous_format if self.until else torch.channels_last
         h = beside(x, given, self.shown).contiguous(memory_format=layout)  # (B, C, H, W)
-        skips = []
+        again, skips = self.checkpointing and torch.is_grad_enabled(), []
         for enter, stages in zip(self.enter, self.down, strict=True):
             h = enter(h)  # (B, F, H, W), the first at the image's size, the others half the one before
             skips.append(h)
             for stage in stages:  # type: ignore[attr-defined]
-                h = stage(h, e)
+                h = computed(stage, h, e, again=again)
                 skips.append(h)
         for stage in self.middle:
-            h = stage(h, e)
+            h = computed(stage, h, e, again=again)
         for stages, leave in zip(self.up, self.leave, strict=True):
             for stage in stages:  # type: ignore[attr-defined]
-                h = stage(torch.cat([h, skips.pop()], 1), e)
+                h = computed(stage, torch.cat([h, skips.pop()], 1), e, again=again)
             h = leave(h)  # (B, F, 2H, 2W), the last (B, C, H, W)
         return h
 

@@ -111,7 +111,7 @@ def _play(
         norm = optimiser.step(state.seen)
     except FloatingPointError as error:
         raise of_turn(turn, cast, state, numbers["loss"]) from error
-    skipped = {} if optimiser.skip is None else {"skipped": torch.tensor(float(optimiser.skips(norm)))}
+    skipped = {} if optimiser.skip is None else {"skipped": optimiser.skips(norm).float()}
     return {**numbers, "gradient": norm, **skipped}
 
 

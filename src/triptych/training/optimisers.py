@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -55,16 +56,17 @@ class Optimiser:
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         certain(norm)
-        if self.torch.defaults.get("fused"):
-            self.torch.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]  # its own name for it
-        if not self.skips(norm):
+        skips, fused = self.skips(norm), bool(self.torch.defaults.get("fused"))
+        if fused:  # leaves alone weights, moments and count where its `found_inf` is 1, and nobody waits for that
+            self.torch.found_inf = (skips | ~norm.isfinite()).float()  # type: ignore[attr-defined]
+        if self.skip is None or (fused and norm.device.type != "cpu") or not skips:
             self._move(norm, seen)
         self.torch.zero_grad(set_to_none=True)
         return norm
 
-    def skips(self, norm: Tensor) -> bool:
+    def skips(self, norm: Tensor) -> Tensor:
         """Whether gradients of this norm are left alone. One that is no number is not: it is to stop the run."""
-        return self.skip is not None and float(norm) > self.skip
+        return norm > (math.inf if self.skip is None else self.skip)
 
     def _move(self, norm: Tensor, seen: int) -> None:
         if self._clip is not None:
