@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from bench.work import Work, images
-from triptych import devices, recipe, run, schema
+from triptych import recipe, run, schema
 from triptych.data import Splits
 from triptych.data.arrays import ArraySource
 from triptych.pixels import to_uint8
 from triptych.screen import Screen
+from triptych.settling import settled
 from triptych.training.loop import train
+from triptych.ways import region
 
 
 def splits_of(x: Tensor) -> Splits:
@@ -24,7 +26,10 @@ def splits_of(x: Tensor) -> Splits:
 
 
 def built(name: str, batch: int, side: int, device: str, changes: Iterable[str] = ()) -> run.Run:
-    """A run of the recipe `name` on images of noise, as `triptych train` builds it."""
+    """A run of the recipe `name` on images of noise, as `triptych train` builds it for all its images.
+
+    Precision and compiling are what it finds to be fastest here, and remembers.
+    """
     splits = splits_of(images(batch, side, "cpu"))
     tree = {
         "name": name,
@@ -32,7 +37,9 @@ def built(name: str, batch: int, side: int, device: str, changes: Iterable[str] 
         **schema.complete(recipe.read(name, "bench", changes=[*changes, f"batch={batch}"])),
     }
     tree["data"] = {"image_shape": list(splits.train.image_shape), "class_names": []}
-    return run.build(Path(), tree, splits, torch.device(device), Screen(quiet=True))
+    folder, where, screen = Path("nowhere"), torch.device(device), Screen(quiet=True)
+    tree = settled(run.Budget(images=int(tree["images"])), screen)(tree, splits, where, folder)
+    return run.build(folder, tree, splits, where, screen)
 
 
 def step_of(built: run.Run) -> Callable[[], None]:
@@ -42,7 +49,7 @@ def step_of(built: run.Run) -> Callable[[], None]:
         goal = built.state.steps + 1
         train(
             built.cast, built.turns, built.stream, built.state, lambda state: state.steps >= goal, [],
-            lambda turn, stats: None, lambda: devices.autocast(built.device),
+            lambda turn, stats: None, lambda: region(built.tree, built.device),
         )  # fmt: skip
 
     return step
@@ -51,11 +58,5 @@ def step_of(built: run.Run) -> Callable[[], None]:
 def training(name: str, batch: int, side: int, device: str, changes: Iterable[str] = ()) -> Work:
     """The steps of a recipe."""
     made = built(name, batch, side, device, changes)
-    return Work(step_of(made), batch, "triptych", (made.cast.model, made.cast.objective), precision(made.device))
-
-
-def precision(device: torch.device) -> str:
-    """The precision of products under triptych's own choice."""
-    with devices.autocast(device):
-        enabled = torch.is_autocast_enabled(device.type)
-    return "bfloat16" if enabled else "float32"
+    how = made.tree["precision"] + ", compiled" * made.tree["compile"]
+    return Work(step_of(made), batch, "triptych", (made.cast.model, made.cast.objective), how)

@@ -58,7 +58,7 @@ def unmeasured(tree: dict[str, Any], splits: Splits, device: torch.device, folde
 def region(tree: dict[str, Any], device: torch.device) -> AbstractContextManager[object]:
     """The autocast region in which a loss of this recipe is taken."""
     if tree.get("compile") is True and device.type == "cuda":
-        torch.compiler.cudagraph_mark_step_begin()  # what the last loss left in a CUDA graph is no longer needed
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # the last loss is no longer needed
     return devices.autocast(device, tree.get("precision", OPEN))
 
 

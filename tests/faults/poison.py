@@ -65,7 +65,7 @@ def moment(value: float, nth: int) -> None:
 
 def average(value: float, nth: int) -> None:
     def deed(ema: Any, size: int, seen: int, nothing: Any) -> None:
-        _spoil(ema._mean[0], value)
+        _spoil(ema._means[0], value)
 
     _before("triptych.training.ema", "Ema", "follow", nth, deed, after=True)
 
