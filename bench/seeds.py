@@ -28,7 +28,7 @@ from triptych.sampling import choices, generate
 
 WHOLE = 64
 SIZES = (1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 33, 48, 63)
-OTHERS = range(1_000_000, 1_000_000 + WHOLE)  # seeds that fill a batch
+OTHERS = range(1_000_000, 1_000_000 + WHOLE)  # seeds of what stands before them
 
 
 class Differences(NamedTuple):
@@ -52,10 +52,8 @@ def made(model: Model, seeds: Sequence[int], batch: int, how: dict[str, Any]) ->
 
 
 def filled(model: Model, seeds: Sequence[int], before: int, how: dict[str, Any]) -> Tensor:
-    """Images of the seeds in one batch of `WHOLE`, others before and behind them."""
-    behind = WHOLE - before - len(seeds)
-    images = made(model, [*OTHERS[:before], *seeds, *OTHERS[before : before + behind]], WHOLE, how)
-    return images[before : before + len(seeds)]
+    """Images of the seeds in batches of `WHOLE` that are filled up, others before them."""
+    return made(model, [*OTHERS[:before], *seeds], WHOLE, {**how, "filled": True})[before:]
 
 
 def measured(model: Model, images: int, how: dict[str, Any]) -> tuple[Differences, Differences]:
