@@ -109,7 +109,9 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor, given: Given = NOTHING) -> Tensor:
         e = self.embed(level, given)  # (B, D), and words
-        h = beside(x, given, self.shown).contiguous(memory_format=self._layout(x.device.type))  # (B, C, H, W)
+        # Networks told `until` are taught by forward derivatives, which group norms have channels-first alone.
+        layout = torch.contiguous_format if self.until else torch.channels_last
+        h = beside(x, given, self.shown).contiguous(memory_format=layout)  # (B, C, H, W)
         again, skips = self.checkpointing and torch.is_grad_enabled(), []
         for enter, stages in zip(self.enter, self.down, strict=True):
             h = enter(h)  # (B, F, H, W), the first at the image's size, the others half the one before
@@ -124,15 +126,6 @@ class UNet(nn.Module):
                 h = computed(stage, torch.cat([h, skips.pop()], 1), e, again=again)
             h = leave(h)  # (B, F, 2H, 2W), the last (B, C, H, W)
         return h
-
-    def _layout(self, device: str) -> torch.memory_format:
-        """The faster order of features in memory.
-
-        Channels last, but where group norms have only the other: under forward derivatives, by which networks told
-        `until` are taught, and, at their speed, in bfloat16 on CPUs.
-        """
-        first = self.until or (device == "cpu" and torch.is_autocast_enabled(device))
-        return torch.contiguous_format if first else torch.channels_last
 
 
 class Stage(nn.Module):
