@@ -145,7 +145,7 @@ def test_models_without_mean_velocities() -> None:
     for path, scaling in ((straight(), eps), (linear(), flow)):
         with pytest.raises(UsageError, match="take path straight, scaling flow"):
             MeanFlow().turns(Diffusion(net, path, scaling, (1, 8, 8)))
-    with pytest.raises(UsageError, match=r"set model\.net\.until=true"):
+    with pytest.raises(UsageError, match=r"with model\.net\.until=true"):
         MeanFlow().turns(Diffusion(net, straight(), flow, (1, 8, 8)))
     for wrong in ({"label_dropout": 2.0}, {"apart": -1.0}, {"adaptive": -1.0}):
         with pytest.raises(UsageError, match="give shares from 0 to 1"):
