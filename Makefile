@@ -20,8 +20,9 @@ demo:  ## three families on real digits, about three minutes
 docs:  ## the pages, built offline into site/
 	zensical build --clean
 
-bench:  ## this machine's figures of RESULTS.md, about a quarter of an hour
-	python -m bench.pack && python -m bench.unet_step && python -m bench.start
+bench:  ## triptych beside its peers, about half an hour; `python -m bench` lists more
+	python -m bench peers
+	for name in unet_step dit_step gan_step vae_step sampling loading metrics start; do python -m bench $$name || exit 1; done
 
 fuzz:  ## bytes that nobody meant, a minute for each parser
 	PYTHONPATH=src:.:tests:tests/data python -m fuzz all --seconds 60

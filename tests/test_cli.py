@@ -68,6 +68,21 @@ def test_nothing_heavy_is_imported(words: list[str], kept_out: set[str]) -> None
     assert python("-c", program).stdout.splitlines()[-1] == "set()"
 
 
+def test_importing_is_quick() -> None:
+    assert quickest(0.1, "-c", "import triptych") < 0.1
+
+
+def test_no_help_imports_torch() -> None:
+    program = (
+        "import sys\nfrom triptych.cli import COMMANDS, main\n"
+        "for name in COMMANDS:\n"
+        "    try: main([name, '--help'])\n"
+        "    except SystemExit: pass\n"
+        f"print({HEAVY} & sys.modules.keys())"
+    )
+    assert python("-c", program).stdout.splitlines()[-1] == "set()"
+
+
 def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     shown = capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -106,21 +107,9 @@ def test_the_peak_begins_anew() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["dcgan", "vae", "ddpm"])
-def test_time_is_planned_within_a_fifth(name: str, tmp_path: Path) -> None:
-    """The best of three tries, for other work on the machine comes and goes; a wrong sum would fail them all."""
-    wrong = []
-    for number in range(3):
-        found = plan(name, "digits", for_="15s", screen=QUIET)
-        run = train(
-            name,
-            "digits",
-            out=str(tmp_path / str(number)),
-            images=found.images,
-            scores=0,
-            show_every="1h",
-            screen=QUIET,
-        )
-        wrong.append(abs(found.seconds - run.seconds) / run.seconds)
-        if wrong[-1] < 0.2:
-            return
-    raise AssertionError(f"{name}: wrong by {wrong}")
+def test_time_is_planned_within_a_fifth(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one thread and by the processor's clock, which other work on the machine does not move."""
+    monkeypatch.setattr(time, "perf_counter", time.process_time)
+    found = plan(name, "digits", for_="8s", screen=QUIET)
+    run = train(name, "digits", out=str(tmp_path), images=found.images, scores=0, show_every="1h", screen=QUIET)
+    assert found.seconds == pytest.approx(run.seconds, rel=0.2)

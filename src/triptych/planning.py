@@ -198,8 +198,11 @@ def _too_full(folder: Path, checkpoints: int, free: int) -> list[str]:
 
 def _checkpoints(run: Run) -> int:
     """Bytes of all that stands on the disk while a checkpoint is written, the best weights included."""
-    shown = sum(t.nbytes for t in run.cast.shown.state_dict().values())
-    return int(KEPT * (shown + sum(t.nbytes for t in run.cast.tensors().values())) + shown)
+    shown, held = (
+        sum(t.numel() * t.element_size() for t in tensors.values())
+        for tensors in (run.cast.shown.state_dict(), run.cast.tensors())
+    )
+    return KEPT * (shown + held) + shown
 
 
 def _disk_free(folder: Path) -> int:

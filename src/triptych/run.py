@@ -25,7 +25,7 @@ from triptych.screen import Screen
 from triptych.training.ema import Ema
 from triptych.training.state import Cast, State
 
-BUDGET_KEYS = {"images", "stop"}  # may differ between two starts of one run
+BUDGET_KEYS = {"images", "stop", "pieces"}  # may differ between two starts of one run
 
 
 class Budget(NamedTuple):

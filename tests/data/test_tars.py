@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from image_files import encoded, noise
 
+from triptych.cli import main
 from triptych.data.decode import Refused
 from triptych.data.opening import open_data, pack
 from triptych.data.sources import files_of
@@ -120,6 +121,14 @@ def test_a_changed_shard_is_another_set(shard: Callable[..., Path], tmp_path: Pa
     with pytest.raises(Refused, match="changed since"):
         files.read(files.entries[0])
     assert files.entries != Tars([path], "set").entries
+
+
+def test_the_command_takes_several_or_one(shard: Callable[..., Path], tmp_path: Path) -> None:
+    paths = [str(shard(samples(0, 4))), str(shard(samples(4, 9), "set-001.tar"))]
+    assert main(["pack", *paths, str(tmp_path / "both.pack"), "--quiet"]) == 0
+    assert main(["pack", paths[0], str(tmp_path / "one.pack"), "--quiet"]) == 0
+    assert main(["pack", "digits", str(tmp_path / "digits.pack"), "--quiet"]) == 0
+    assert [len(open_data(tmp_path / f"{name}.pack").everything) for name in ("both", "one")] == [9, 4]
 
 
 def test_a_wrong_list_is_one_sentence(shard: Callable[..., Path], tmp_path: Path) -> None:

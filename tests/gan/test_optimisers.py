@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import pytest
@@ -68,8 +67,8 @@ def test_a_gradient_above_skip_moves_neither_weights_nor_moments(maker: Callable
     other.step(0)
     assert torch.equal(weight, fresh)
     weight.grad = torch.tensor([float("nan"), 0])
-    assert math.isnan(optimiser.step(0))
-    assert weight.isnan().any()  # an error of the run, not a step to forget
+    with pytest.raises(FloatingPointError):  # an error of the run, not a step to forget
+        optimiser.step(0)
 
 
 @pytest.mark.parametrize("wrong", [{"skip": 0.0}, {"clip": -1.0}])

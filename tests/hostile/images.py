@@ -54,6 +54,15 @@ def tiff(tags: dict[int, int], following: int = 0, rest: bytes = bytes(512)) -> 
     return head.ljust(400, b"\0") + rest
 
 
+def tiff_of_pages(count: int) -> bytes:
+    """So many pages, a link each, that are all the same pixel."""
+    usual = {256: 1, 257: 1, 258: 8, 259: 1, 262: 1, 273: 4, 277: 1, 278: 1, 279: 1}
+    body = struct.pack("<H", len(usual)) + b"".join(struct.pack("<HHII", t, 4, 1, v) for t, v in usual.items())
+    size = len(body) + 4
+    links = (8 + size * page if page < count else 0 for page in range(1, count + 1))
+    return b"II*\0" + struct.pack("<I", 8) + b"".join(body + struct.pack("<I", link) for link in links)
+
+
 def webp_that_claims(side: int) -> bytes:
     bits = 0x2F | (side - 1) << 8 | (side - 1) << 22
     body = bits.to_bytes(5, "little") + bytes(8)
@@ -124,7 +133,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
 }
 # what is documented to be used, and still must stay small and quick: name -> (what it does, the bytes, a note)
 USED: dict[str, tuple[str, bytes, str]] = {
-    "frames": ("GIF of 20,000 frames", gif_of(20_000), "first of 20000 frames"),
+    "frames": ("GIF of 20,000 frames", gif_of(20_000), "first of 20,000 frames"),
+    "pages": ("TIFF of 20,000 pages", tiff_of_pages(20_000), "first of 1,000 frames or more"),
     "claimed frames": ("PNG that claims 2^31 frames", apng_that_claims(2**31 - 1), "first of"),
     "loop": ("TIFF whose second page is its first", tiff({}, following=8), ""),
     "black": ("the largest side that is decoded", png_of(4000), "1-bit to grey"),

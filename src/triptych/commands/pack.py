@@ -20,7 +20,7 @@ FILES_SHOWN = 20  # of each kind, on screen; the pack's own report lists them al
 def pack(
     data: Annotated[
         Sequence[str],
-        Flag("a folder, zip or tars of images, an .npz, a pack, or a data set's name", several=True),
+        Flag("a folder, zip or tars of images, an .npz, a pack, hf:NAME, or a data set's name", several=True),
     ],
     out: Annotated[str, Flag("the pack to write, such as photos.pack")],
     *,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def plan(
     model: Annotated[str, Flag("a model of the catalogue, see 'triptych models'")],
-    data: Annotated[str, Flag("a data set's name, a folder or zip of images, an .npz, or a pack")],
+    data: Annotated[str, Flag("a data set's name, a folder, zip or tar of images, an .npz, a pack, or hf:NAME")],
     *,
     out: Annotated[str | None, Flag("the run folder (default: runs/MODEL-DATA)", ("-o", "--out"), "FOLDER")] = None,
     for_: Annotated[float | str | None, Flag("how much so long trains: 90s, 10min, 2h", ("--for",), "TIME")] = None,

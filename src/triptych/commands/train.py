@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from triptych.play import Habits
     from triptych.run import Budget, Run, Wishes
 
+SOON = 60.0  # seconds of training, for which nobody needs a plan
+
 
 class Trained(NamedTuple):
     """What became of a run."""
@@ -42,7 +44,7 @@ class Trained(NamedTuple):
 
 def train(
     model: Annotated[str, Flag("a model of the catalogue, see 'triptych models'")],
-    data: Annotated[str, Flag("a data set's name, a folder or zip of images, an .npz, or a pack")],
+    data: Annotated[str, Flag("a data set's name, a folder, zip or tar of images, an .npz, a pack, or hf:NAME")],
     *,
     out: Annotated[str | None, Flag("the run folder (default: runs/MODEL-DATA)", ("-o", "--out"), "FOLDER")] = None,
     for_: Annotated[float | str | None, Flag("train for so long: 90s, 10min, 2h", ("--for",), "TIME")] = None,
@@ -130,10 +132,11 @@ def _introduce(run: Run, budget: Budget, screen: Screen) -> None:
 
 
 def _plan(run: Run, budget: Budget, screen: Screen) -> None:
-    """What it will take; not where nobody reads it, or the run has begun and its rate is known."""
+    """What it will take; not where nobody reads it, it is over soon, or the run has begun and its rate is known."""
     from triptych.planning import plan_of, tell
 
-    if not screen.quiet and not run.state.seen:
+    soon = budget.seconds is not None and budget.seconds <= SOON
+    if not (screen.quiet or soon or run.state.seen):
         tell(plan_of(run.tree, run.splits, run.device, budget, run.folder), screen)
 
 

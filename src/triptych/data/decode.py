@@ -33,6 +33,7 @@ from PIL import Image, ImageChops, ImageCms, UnidentifiedImageError
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 MOST_BYTES = 256 * 2**20
 MOST_PIXELS = 64_000_000
+MOST_PAGES = 1000  # of a TIFF that are counted
 MOST_SCANNED = 16 * MOST_PIXELS  # pixels of all passes of a progressive JPEG together
 Pixels = NDArray[np.uint8]
 
@@ -162,6 +163,21 @@ def _what_else(data: bytes) -> str:
     return "a text file" if not head.translate(None, plain) else "something else"
 
 
+def _frames(image: Image.Image) -> int:
+    """How many frames or pages there are; pages of a TIFF, which are a chain of links, are followed to the 1,000th."""
+    if image.format != "TIFF":
+        return int(getattr(image, "n_frames", 1))
+    count = 1
+    while count < MOST_PAGES:
+        try:
+            image.seek(count)
+        except EOFError:
+            break
+        count += 1
+    image.seek(0)
+    return count
+
+
 def _decoded(image: Image.Image, at_least: int) -> Decoded:
     notes: list[str] = []
     raw = _raw_mode(image)
@@ -169,10 +185,10 @@ def _decoded(image: Image.Image, at_least: int) -> Decoded:
     size = _upright_size(image, turn)
     if at_least and raw and image.format in ("JPEG", "MPO"):
         image.draft(image.mode, (at_least, at_least))
+    frames = _frames(image)
     image.load()
-    frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        notes.append(f"first of {frames} frames")
+        notes.append(f"first of {frames:,} frames{' or more' * (frames == MOST_PAGES)}")
     left = _orientation(image)  # the TIFF reader turns the image by itself
     upright = _plain(image, raw, notes)
     if left in _UPRIGHT:

@@ -1,4 +1,4 @@
-"""The files of a folder or of a zip archive: listed once, in one order, and read one by one.
+"""The files of a folder, an archive or a set: listed once, in one order, and read one by one.
 
 Only regular files are read, and nothing outside the root. Links, pipes, sockets and devices are
 skipped with a reason; hidden files and the leftovers of file managers are skipped without one.

@@ -32,7 +32,7 @@ from triptych.data.packing import (
 )
 from triptych.data.places import claimed, data_folder, make_room, publish
 from triptych.data.sets import NAMED, open_named
-from triptych.data.sources import Where, exists, files_of
+from triptych.data.sources import Where, alone, exists, files_of
 from triptych.errors import DataError, UsageError, nearest
 from triptych.words import shown
 
@@ -81,7 +81,7 @@ def open_data(
     wish = Wish(check(size, channels, fit), channels, fit)
     if not 0 < validation < 1:
         raise UsageError(f"validation is {validation}: give the fraction to hold out, such as 0.1.")
-    found = _find(where, wish, note, progress)
+    found = _find(alone(where), wish, note, progress)
     mask = found.validation
     if mask is None:
         mask = held_out(found.source.digests, seed, validation)
@@ -109,7 +109,7 @@ def pack(
     The report has a line for each file that was converted or refused. A pack that was made of the
     same files with the same wishes stays as it is; anything else in its place is a `DataError`.
     """
-    wish, out = Wish(check(size, channels, fit), channels, fit), Path(out)
+    wish, out, where = Wish(check(size, channels, fit), channels, fit), Path(out), alone(where)
     files = None if _known(where) or _is_npz(where) else files_of(where)
     if files is not None:
         return pack_files(files, out, wish, note, progress)

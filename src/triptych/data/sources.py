@@ -23,12 +23,12 @@ def files_of(where: Where) -> Files | None:
     """The files to pack, if it is a container of images: some tars by name, or by a pattern with stars, are one too."""
     if not isinstance(where, (str, Path)):
         paths = [Path(one) for one in where]
-        return files_of(where[0]) if len(paths) == 1 else _tars(paths, paths[0].absolute().parent.name)
+        return _tars(paths, paths[0].absolute().parent.name)
     path = Path(where)
     if str(where).startswith(hub.PREFIX):
         return hub.rows_of(where)
     if path.suffix == ".tar" and "*" in str(where) and (found := glob.glob(str(where), recursive=True)):
-        return files_of(found)
+        return files_of(alone(found))
     if not exists(where):
         return None
     if hub.is_saved(path):
@@ -46,6 +46,11 @@ def files_of(where: Where) -> Files | None:
     if path.is_file() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)):
         return Zip(path)
     return None
+
+
+def alone(where: Where) -> Where:
+    """A list of one as the one."""
+    return where if isinstance(where, (str, Path)) or len(where) != 1 else where[0]
 
 
 def exists(where: Where) -> bool:

@@ -60,7 +60,9 @@ class MeanFlow(Objective):
         if model.scaling is not flow or not torch.equal(model.table, straight(len(model.table)).table.to(model.table)):
             raise UsageError("model: mean velocities are those of the straight path; take path straight, scaling flow.")
         if not getattr(model.net, "until", False):
-            raise UsageError("model.net: the network is not told where a stretch ends; set model.net.until=true.")
+            raise UsageError(
+                "model.net: the network is not told where a stretch ends; take unet or dit, with model.net.until=true."
+            )
         return [Turn("mean", list(model.parameters()), partial(self._loss, model))]
 
     def _loss(self, model: Walker, batch: Batch, seen: int) -> tuple[Tensor, Stats]:
