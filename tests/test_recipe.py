@@ -151,3 +151,16 @@ def test_recipes_beside_the_package_fit(path: pathlib.Path) -> None:
     (name,) = re.findall(r"triptych train (\S+) ", path.read_text(encoding="utf-8"))
     assert path.name.startswith((f"{name}-", f"{recipe.read(name, 'x')['about']['family']}-"))
     assert schema.complete(recipe.read(name, "x", path))["model"]["kind"]
+
+
+def test_a_run_from_before_a_value_was_known_goes_on(train_tiny: Any) -> None:
+    run = train_tiny("ddpm", 2)
+    path = pathlib.Path(run.run) / "recipe.yaml"
+    tree = yaml.safe_load(path.read_text())
+    del tree["model"]["net"]["checkpointing"], tree["pieces"], tree["precision"], tree["compile"]
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    assert train_tiny("ddpm", 4).steps == 4
+    tree["model"]["net"]["checkpointing"] = True
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    with pytest.raises(UsageError, match=r"differs in model\.net\.checkpointing"):
+        train_tiny("ddpm", 6)

@@ -47,7 +47,7 @@ def can_half(device: torch.device) -> bool:
     """Whether it has instructions for products in bfloat16, which may be faster there: such a GPU, or such a CPU."""
     if device.type != "cpu":
         return is_half(device)
-    told = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of PyTorch do not tell
+    told: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of PyTorch do not tell
     return bool(told.get("avx512_bf16") or told.get("amx_bf16"))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -165,7 +165,7 @@ def claim(folder: Path, tree: dict[str, Any]) -> None:
     """Write the recipe into a new folder; refuse one that holds something else."""
     path = folder / "recipe.yaml"
     if path.exists():
-        there = {**{name: tree[name] for name in ways.CHOICES}, **recipe.read_file(path)}
+        there = {**{name: tree[name] for name in ways.CHOICES}, **_up_to_date(recipe.read_file(path))}
         lines = recipe.difference(_identity(there), _identity(tree))
         if lines:
             raise UsageError(
@@ -176,6 +176,14 @@ def claim(folder: Path, tree: dict[str, Any]) -> None:
     if folder.is_dir() and any(entry.name not in ours for entry in folder.iterdir()):
         raise UsageError(f"{folder} is not empty and holds no run; give another --out.")
     durable.write(path, recipe.write(tree))
+
+
+def _up_to_date(tree: dict[str, Any]) -> dict[str, Any]:
+    """The recipe of a run with what newer versions also write out, which is by default what older ones did."""
+    with suppress(UsageError):  # what is no node of this version differs, and is told so
+        roles = [role for role in ("model", "objective") if role in tree]
+        return {**tree, **{str(role): schema.complete_node(role, tree[role], role) for role in roles}}
+    return tree
 
 
 def _identity(tree: dict[str, Any]) -> dict[str, Any]:
