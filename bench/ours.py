@@ -38,7 +38,7 @@ def built(name: str, batch: int, side: int, device: str, changes: Iterable[str] 
     }
     tree["data"] = {"image_shape": list(splits.train.image_shape), "class_names": []}
     folder, where, screen = Path("nowhere"), torch.device(device), Screen(quiet=True)
-    tree = settled(run.Budget.of(tree["images"]), screen)(tree, splits, where, folder)
+    tree = settled(run.Budget.of(tree["images"], None), screen)(tree, splits, where, folder)
     return run.build(folder, tree, splits, where, screen)
 
 
