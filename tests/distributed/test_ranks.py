@@ -213,7 +213,7 @@ def begun(run: Path) -> None:
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGKILL, 60), (signal.SIGSTOP, 120)])
 def test_a_rank_that_is_lost_ends_the_run(tmp_path: Path, number: signal.Signals, seconds: int) -> None:
     """Killed: soon. Stopped: after 30 s without a word, and 30 more that torchrun gives a process to end."""
-    with train(2, tmp_path / "run", 10**9) as child:
+    with train(2, tmp_path / "run", 10**9, TRIPTYCH_WAIT="60") as child:
         begun(tmp_path / "run")
         os.kill(ranks_of(child)[1], number)
         _, said = child.communicate(timeout=seconds)

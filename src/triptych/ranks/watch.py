@@ -20,7 +20,7 @@ from triptych.errors import RankError, UsageError
 from triptych.place import Place
 
 BEAT = 1.0  # seconds between two words of a rank
-LOST = 30.0  # seconds without a word
+LOST = 30.0  # seconds without a word; more where the others wait for longer
 BROKEN = 5.0  # the same, once a message has failed
 LATE = 60.0  # seconds that the others wait at a meeting, unless TRIPTYCH_WAIT says another number
 LONG = 3600.0  # the same for what is not training
@@ -102,7 +102,7 @@ class Watch:
             self._others[rank] = (new, heard, moved)
         furthest = max([self.meeting, *(word.meeting for word, _, _ in self._others.values())])
         for rank, (word, heard, moved) in self._others.items():
-            silent = BROKEN if self.broken else LOST
+            silent = BROKEN if self.broken else max(LOST, self.late / 2)
             if now - heard > silent:
                 return rank, f"Rank {rank} is lost: it has said nothing for {silent:.0f} s."
             bound = LONG if word.aside else self.late
