@@ -26,7 +26,7 @@ def splits_of(x: Tensor) -> Splits:
 
 
 def built(name: str, batch: int, side: int, device: str, changes: Iterable[str] = ()) -> run.Run:
-    """A run of the recipe `name` on images of noise, as `triptych train` builds it for all its images.
+    """A run of the recipe `name` on images of noise, as `triptych train --for 10min` builds it.
 
     Precision and compiling are what it finds to be fastest here, and remembers.
     """
@@ -38,7 +38,7 @@ def built(name: str, batch: int, side: int, device: str, changes: Iterable[str] 
     }
     tree["data"] = {"image_shape": list(splits.train.image_shape), "class_names": []}
     folder, where, screen = Path("nowhere"), torch.device(device), Screen(quiet=True)
-    tree = settled(run.Budget.of(tree["images"], None), screen)(tree, splits, where, folder)
+    tree = settled(run.Budget.of(None, "10min"), screen)(tree, splits, where, folder)
     return run.build(folder, tree, splits, where, screen)
 
 

@@ -412,6 +412,18 @@ def test_a_damaged_pack_is_refused_by_name(photos: Photos, tmp_path: Path) -> No
     open_data(tmp_path / "good.pack", note=silent)
 
 
+def test_each_bit_of_the_head_of_the_images_is_missed(photos: Photos, tmp_path: Path) -> None:
+    """It is read as Python's literals, and a flipped bit is told by name, whatever that reading raises."""
+    pack(photos({"cat": 2}), tmp_path / "p.pack", note=silent)
+    path = tmp_path / "p.pack" / "images.npy"
+    whole = path.read_bytes()
+    for place in range(128):
+        flipped = whole[place] ^ 1 << place % 8
+        path.write_bytes(whole[:place] + bytes([flipped]) + whole[place + 1 :])
+        with pytest.raises(DataError, match=r"images\.npy is missing or damaged"):
+            open_data(tmp_path / "p.pack", note=silent)
+
+
 def test_pickles_are_never_read(photos: Photos, tmp_path: Path) -> None:
     pack(photos({"cat": 2, "dog": 2}), tmp_path / "p.pack", note=silent)
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)

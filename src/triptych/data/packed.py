@@ -235,11 +235,18 @@ def _json(path: Path) -> Any:
 def _load(path: Path, dtype: Any, shape: tuple[int, ...], mapped: bool = False) -> Any:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # no more than the file has, whatever its head says
-    except (OSError, ValueError, OverflowError) as error:
-        _damaged(path, str(error))
+    except Exception as error:  # a head is read as Python's literals, and its damage raises what that does
+        _damaged(path, shown(str(error)))
     if array.dtype != dtype or array.shape != tuple(shape):
         _damaged(path, f"{array.dtype} {array.shape} is there instead of {np.dtype(dtype)} {tuple(shape)}")
-    return array if mapped else np.array(array)
+    if not mapped:
+        return np.array(array)
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
+    with path.open("rb") as file:
+        if file.read(len(head.getvalue())) != head.getvalue():
+            _damaged(path, "its head has changed")
+    return array
 
 
 def _damaged(path: Path, reason: str) -> NoReturn:
