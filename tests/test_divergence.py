@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from tiny import BATCH
+from tiny import BATCH, TINY
 from triptych.commands.replay import replay
+from triptych.commands.train import train
 from triptych.errors import CheckpointError, NumericsError, UsageError
 from triptych.rescue import MOST
 from triptych.screen import Screen
@@ -48,6 +49,12 @@ def test_the_step_is_played_again_as_it_was(train_tiny: Make, tmp_path: Path) ->
     assert found.loss == f"{caught.value.loss:g}"
     assert tuple(found.gradients) == caught.value.gradients
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_the_step_is_kept_where_the_plan_already_diverges(tmp_path: Path) -> None:
+    """As a user would start it, with all that is said before the first step."""
+    with pytest.raises(Diverged, match="The step is kept"):
+        train("vae", "digits", out=str(tmp_path / "run"), images=5000, set=[*TINY["vae"], *WILD], screen=Screen())
 
 
 def test_a_run_without_such_a_step_is_told_so(train_tiny: Make) -> None:

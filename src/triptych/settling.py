@@ -22,6 +22,7 @@ import torch
 from triptych import devices, durable, machine
 from triptych.data import Splits
 from triptych.data.places import data_folder
+from triptych.errors import NumericsError
 from triptych.intake import json_of, text_of
 from triptych.pacing import pace, play
 from triptych.run import Budget, build
@@ -61,7 +62,7 @@ def settled(budget: Budget, screen: Screen) -> Settle:
             if start["compile"] and trial.pace(start) is None:
                 start = {**start, "compile": False}
             return _fastest(start, _tries(tree, start, device), trial, budget.or_else(int(tree["images"])))
-        except torch.OutOfMemoryError:  # the plan will say what fits
+        except (torch.OutOfMemoryError, NumericsError):  # the plan will say what fits, the training what diverges
             return start
         finally:
             gc.collect()

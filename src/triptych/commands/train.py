@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from triptych.errors import UsageError
+from triptych.errors import NumericsError, UsageError
 from triptych.flags import Flag
 from triptych.place import place
 from triptych.screen import SCREEN, Screen
@@ -137,7 +138,8 @@ def _plan(run: Run, budget: Budget, screen: Screen) -> None:
 
     soon = budget.seconds is not None and budget.seconds <= SOON
     if not (screen.quiet or soon or run.state.seen):
-        tell(plan_of(run.tree, run.splits, run.device, budget, run.folder), screen)
+        with suppress(NumericsError):  # the training will tell, and keep the step
+            tell(plan_of(run.tree, run.splits, run.device, budget, run.folder), screen)
 
 
 def _warn_of_copies(run: Run, budget: Budget, screen: Screen) -> None:

@@ -62,7 +62,7 @@ def card(run: str, tree: Tree, seen: int, made: Tree, scores: Tree | None) -> st
 
 
 def _head(tree: Tree) -> str:
-    tags = [tree["about"]["family"], tree["name"]]
+    tags = list(dict.fromkeys([tree["about"]["family"], tree["name"]]))
     head = {
         "library_name": "triptych",
         "pipeline_tag": "unconditional-image-generation",
