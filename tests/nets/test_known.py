@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from triptych.errors import UsageError
 from triptych.nets.dit import PatchTransformer
-from triptych.nets.known import Embedding, beside
+from triptych.nets.known import Embedding, RmsNorm, beside
 from triptych.nets.magnitude import MagnitudeUNet
 from triptych.nets.mlp import ResidualMlp
 from triptych.nets.unet import UNet
@@ -124,3 +124,15 @@ def test_checkpointing_keeps_every_bit(build: Callable[..., nn.Module]) -> None:
         assert one is not None
         assert torch.equal(one, other)
         assert one.any()
+
+
+def test_a_norm_is_float32_inside_and_gives_what_it_is_given() -> None:
+    """Its weights are float32, and bfloat16 would round the mean of the squares."""
+    x, layer = torch.randn(4, 16, generator=torch.Generator().manual_seed(0)), RmsNorm(16)
+    rounded = x.bfloat16()
+    exact = (
+        rounded.double() / rounded.double().square().mean(1, keepdim=True).add(torch.finfo(torch.float32).eps).sqrt()
+    )
+    assert layer(rounded).dtype == torch.bfloat16
+    assert torch.equal(layer(rounded), exact.bfloat16())
+    torch.testing.assert_close(layer(x), x / x.square().mean(1, keepdim=True).add(torch.finfo(x.dtype).eps).sqrt())

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
 from triptych.errors import UsageError
-from triptych.nets.known import Embedding, Heard, beside, computed, dense, look, split, zeroed
+from triptych.nets.known import Embedding, Heard, RmsNorm, beside, computed, dense, look, split, zeroed
 
 SLOWEST = 100.0  # how many times slower the slowest pair of features turns than the fastest
 
@@ -61,7 +61,7 @@ class PatchTransformer(nn.Module):
         self.embed = Embedding(width // 4, classes, words, until)
         self.enter = nn.Sequential(*narrow)
         self.blocks = nn.ModuleList(Block(width, heads, dropout, words) for _ in range(depth))
-        self.norm, self.tell = nn.RMSNorm(width, elementwise_affine=False), zeroed(dense(width, 2 * width))
+        self.norm, self.tell = RmsNorm(width, elementwise_affine=False), zeroed(dense(width, 2 * width))
         self.leave = zeroed(dense(width, channels * patch * patch))
 
     def forward(self, x: Tensor, level: Tensor, given: Given = NOTHING) -> Tensor:
@@ -82,11 +82,11 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float, words: int) -> None:
         super().__init__()
         self.heads, head = heads, width // heads
-        self.norm = nn.RMSNorm(width, elementwise_affine=False)
+        self.norm = RmsNorm(width, elementwise_affine=False)
         self.tell = zeroed(dense(width, 6 * width))
         self.ask, self.answer = dense(width, 3 * width), dense(width, width)
         self.hear = dense(words, 2 * width) if words else None
-        self.norm_query, self.norm_key = nn.RMSNorm(head), nn.RMSNorm(head)
+        self.norm_query, self.norm_key = RmsNorm(head), RmsNorm(head)
         self.think = nn.Sequential(dense(width, 4 * width), nn.GELU(), nn.Dropout(dropout), dense(4 * width, width))
 
     def forward(self, h: Tensor, e: Heard, turns: Tensor) -> Tensor:

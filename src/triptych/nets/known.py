@@ -88,6 +88,13 @@ def beside(x: Tensor, given: Given, channels: int) -> Tensor:
     return torch.cat([x, x.new_zeros(len(x), channels, *x.shape[2:]) if shown is None else shown.to(x)], 1)
 
 
+class RmsNorm(nn.RMSNorm):
+    """Root mean square norm (Zhang and Sennrich 2019, arXiv:1910.07467); like its weights float32 inside, at least."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
+
+
 def computed(block: nn.Module, *inputs: Any, again: bool) -> Tensor:
     """What a block answers; with `again` its insides are forgotten, and computed once more for the gradients.
 

@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 
 from triptych.core import LONGEST
 from triptych.errors import UsageError
+from triptych.nets.known import RmsNorm
 from triptych.nets.transformer import Block
 
 PIECE = 12  # bytes: characters of 1, 2, 3 and 4 bytes fit in whole numbers
@@ -39,7 +40,7 @@ class ByteReader(nn.Module):
         self.letter = nn.Embedding(256 * PIECE, width)
         self.place = nn.Embedding(1 + (LONGEST + 1) // 2, width)
         self.blocks = nn.ModuleList(Block(width, heads, dropout=0.0) for _ in range(depth))
-        self.norm, self.answer = nn.RMSNorm(width), nn.Linear(width, features)
+        self.norm, self.answer = RmsNorm(width), nn.Linear(width, features)
 
     def forward(self, text: Tensor) -> tuple[Tensor, Tensor]:
         if text.shape[1] > LONGEST:

@@ -18,6 +18,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from triptych.core import NOTHING, Given
 from triptych.errors import UsageError
+from triptych.nets.known import RmsNorm
 
 Past = tuple[Tensor, Tensor]  # keys and values (B, heads, tokens so far, F / heads)
 
@@ -58,7 +59,7 @@ class Transformer(nn.Module):
         self.label = nn.Embedding(classes + 1, width)
         self.place = nn.Embedding(places + 1, width)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(depth))
-        self.norm, self.answer = nn.RMSNorm(width), nn.Linear(width, kinds)
+        self.norm, self.answer = RmsNorm(width), nn.Linear(width, kinds)
 
     def forward(self, tokens: Tensor, given: Given = NOTHING) -> Tensor:
         shown = tokens[:, :-1] if self.causal else tokens  # the last one would have nothing to say to any other
@@ -107,7 +108,7 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.norm1, self.norm2 = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.norm1, self.norm2 = RmsNorm(width), RmsNorm(width)
         self.ask, self.gather = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
         self.think = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
