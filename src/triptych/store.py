@@ -279,10 +279,10 @@ def _manifest(checkpoint: Path) -> dict[str, Any]:
     try:
         text = text_of(path)
         manifest = json_of(text)
-        if manifest["format"] not in (1, FORMAT):
+        sealed = durable.is_sealed(text) if "seal" in manifest else manifest["format"] == 1
+        if sealed and manifest["format"] not in (1, FORMAT):
             raise CheckpointError(f"{path} was written by triptych {manifest['triptych']}; install that version.")
         files = dict(manifest["files"])
-        sealed = manifest["format"] == 1 or durable.is_sealed(text)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is missing or is no manifest. {_way_out(checkpoint)}") from error
     if not sealed:

@@ -211,12 +211,14 @@ def _manifest(folder: Path) -> dict[str, Any]:
     manifest = _json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f"{shown(str(folder / MANIFEST))} does not describe a pack.")
+    if "seal" in manifest and not durable.is_sealed((folder / MANIFEST).read_text(encoding="utf-8")):
+        _damaged(folder / MANIFEST, "its content has changed")
     if manifest.get("version") not in (SEALED, *UNSEALED):
         raise DataError(
             f"{shown(str(folder))} is a pack of version {manifest.get('version')!r}, "
             f"and this triptych reads versions {', '.join(map(str, (*UNSEALED, SEALED)))}: pack the images anew."
         )
-    if manifest["version"] == SEALED and not durable.is_sealed((folder / MANIFEST).read_text(encoding="utf-8")):
+    if manifest["version"] == SEALED and "seal" not in manifest:
         _damaged(folder / MANIFEST, "its content has changed")
     files = manifest.get("files")
     whole = isinstance(files, dict) and {"images.npy", "digests.npy", "names.json"} <= set(files)
