@@ -6,7 +6,8 @@ line reads the signature, so a default stands in one place.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, NamedTuple
 
 RUN = "a run folder, one checkpoint in its at/, or zoo/NAME"  # what every command takes that wants a trained model
 
@@ -19,3 +20,16 @@ class Flag(NamedTuple):
     metavar: str | None = None
     many: bool = False  # may be given several times; arrives as a list
     several: bool = False  # takes one word or more; arrives as a list
+
+
+# What `train` and `plan` both take.
+Precision = Annotated[str | None, Flag("float32, bfloat16, auto: what is faster here", metavar="NAME")]
+Compile = Annotated[str | None, Flag("compile the networks: on, off, auto: where it pays", metavar="WHEN")]
+Changes = Annotated[
+    Iterable[str] | Mapping[str, Any],
+    Flag("change a value of the recipe, such as model.width=96", many=True, metavar="KEY=VALUE"),
+]
+RecipeFile = Annotated[str | None, Flag("a YAML file laid over the model's recipe", metavar="FILE")]
+Size = Annotated[int | str | None, Flag("bring images to 64 or 48x64 (height x width)", metavar="PIXELS")]
+Channels = Annotated[int | str | None, Flag("1 grey, 2 grey+alpha, 3 RGB, 4 RGBA (default: as the data)")]
+Fit = Annotated[str, Flag("crop, pad or stretch images of another shape", metavar="HOW")]

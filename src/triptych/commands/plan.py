@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from triptych.flags import Flag
+from triptych.flags import Changes, Channels, Compile, Fit, Flag, Precision, RecipeFile, Size
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -20,16 +19,13 @@ def plan(
     for_: Annotated[float | str | None, Flag("how much so long trains: 90s, 10min, 2h", ("--for",), "TIME")] = None,
     images: Annotated[int | str | None, Flag("how long so many images take: 200k, 2M", metavar="N")] = None,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
-    precision: Annotated[str | None, Flag("float32, bfloat16, auto: what is faster here", metavar="NAME")] = None,
-    compile: Annotated[str | None, Flag("compile the networks: on, off, auto: where it pays", metavar="WHEN")] = None,
-    set: Annotated[
-        Iterable[str] | Mapping[str, Any],
-        Flag("change a value of the recipe, such as model.width=96", many=True, metavar="KEY=VALUE"),
-    ] = (),
-    recipe: Annotated[str | None, Flag("a YAML file laid over the model's recipe", metavar="FILE")] = None,
-    size: Annotated[int | str | None, Flag("bring images to 64 or 48x64 (height x width)", metavar="PIXELS")] = None,
-    channels: Annotated[int | str | None, Flag("1 grey, 2 grey+alpha, 3 RGB, 4 RGBA (default: as the data)")] = None,
-    fit: Annotated[str, Flag("crop, pad or stretch images of another shape", metavar="HOW")] = "crop",
+    precision: Precision = None,
+    compile: Compile = None,
+    set: Changes = (),
+    recipe: RecipeFile = None,
+    size: Size = None,
+    channels: Channels = None,
+    fit: Fit = "crop",
     screen: Screen = SCREEN,
 ) -> Plan:
     """Say what training MODEL on DATA takes: images a second, time, memory and disk; trains nothing.

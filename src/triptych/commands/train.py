@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import NumericsError, UsageError
-from triptych.flags import Flag
+from triptych.flags import Changes, Channels, Compile, Fit, Flag, Precision, RecipeFile, Size
 from triptych.place import place
 from triptych.screen import SCREEN, Screen
 
@@ -55,16 +55,13 @@ def train(
     ] = None,
     seed: Annotated[int | str, Flag("decides first weights, order and noise", metavar="N")] = 0,
     device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
-    precision: Annotated[str | None, Flag("float32, bfloat16, auto: what is faster here", metavar="NAME")] = None,
-    compile: Annotated[str | None, Flag("compile the networks: on, off, auto: where it pays", metavar="WHEN")] = None,
-    set: Annotated[
-        Iterable[str] | Mapping[str, Any],
-        Flag("change a value of the recipe, such as model.width=96", many=True, metavar="KEY=VALUE"),
-    ] = (),
-    recipe: Annotated[str | None, Flag("a YAML file laid over the model's recipe", metavar="FILE")] = None,
-    size: Annotated[int | str | None, Flag("bring images to 64 or 48x64 (height x width)", metavar="PIXELS")] = None,
-    channels: Annotated[int | str | None, Flag("1 grey, 2 grey+alpha, 3 RGB, 4 RGBA (default: as the data)")] = None,
-    fit: Annotated[str, Flag("crop, pad or stretch images of another shape", metavar="HOW")] = "crop",
+    precision: Precision = None,
+    compile: Compile = None,
+    set: Changes = (),
+    recipe: RecipeFile = None,
+    size: Size = None,
+    channels: Channels = None,
+    fit: Fit = "crop",
     show_every: Annotated[float | str, Flag("draw a grid of samples this often", metavar="TIME")] = "1min",
     save_every: Annotated[float | str, Flag("write a checkpoint this often", metavar="TIME")] = "5min",
     scores: Annotated[
