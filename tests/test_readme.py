@@ -84,12 +84,19 @@ def test_the_first_command(tmp_path: Path, run: Run) -> None:
     assert (tmp_path / "compare-digits" / "report.html").is_file()
 
 
+def test_the_zoo(tmp_path: Path, run: Run) -> None:
+    line = blocks(README)[1].split()
+    run("-m", *line)
+    assert (tmp_path / "grid.png").is_file()
+
+
 def test_the_commands(tmp_path: Path, run: Run) -> None:
     photos(tmp_path / "photos")
     theirs(tmp_path / "theirs")
-    said = [run("-m", *line.partition("#")[0].split()) for line in shortened(blocks(README)[1]).splitlines()]
-    _, packed, trained, resumed, *others = said
+    said = [run("-m", *line.partition("#")[0].split()) for line in shortened(blocks(README)[2]).splitlines()]
+    _, packed, planned, trained, resumed, *others = said
     assert "dogs/broken.jpg" in packed
+    assert "images/s" in planned
     assert "64x64x4" in trained
     assert "Resuming runs/a" in resumed
     assert any("KD-bundled" in text for text in others)
