@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from bench.work import Work, images
-from triptych import recipe, run, schema
+from triptych import devices, recipe, run, schema
 from triptych.data import Splits
 from triptych.data.arrays import ArraySource
 from triptych.pixels import to_uint8
@@ -37,7 +36,7 @@ def built(name: str, batch: int, side: int, device: str, changes: Iterable[str] 
         **schema.complete(recipe.read(name, "bench", changes=[*changes, f"batch={batch}"])),
     }
     tree["data"] = {"image_shape": list(splits.train.image_shape), "class_names": []}
-    folder, where, screen = Path("nowhere"), torch.device(device), Screen(quiet=True)
+    folder, where, screen = Path("nowhere"), devices.pick(device), Screen(quiet=True)
     tree = settled(run.Budget.of(None, "10min"), screen)(tree, splits, where, folder)
     return run.build(folder, tree, splits, where, screen)
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 # Processor time is that of this process on all its threads, as if they had shared the work evenly: on a machine that
 # does other things as well it is steadier, but it does not see children, disks and GPUs.
@@ -43,6 +43,10 @@ class Work(NamedTuple):
 
 def flops(once: Callable[[], object]) -> int:
     """Floating-point operations of a call by PyTorch's own formulas (a multiply-add is two)."""
+    name = "_scaled_dot_product_flash_attention"  # which has no formula of its own on CPUs
+    for way in ("", "_backward"):
+        cpu, gpu = (getattr(torch.ops.aten, name + device + way) for device in ("_for_cpu", ""))
+        flop_registry.setdefault(cpu, flop_registry[gpu])
     with FlopCounterMode(display=False) as counter:
         once()
     return int(counter.get_total_flops())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 
-from triptych.chance import Draw, generator, key, reseed
+from triptych.chance import Draw, generator, kept, key, reseed
 
 
 def test_key_depends_on_every_part_and_their_order() -> None:
@@ -67,3 +70,24 @@ def test_noise_of_a_turn_follows_its_key() -> None:
     assert torch.equal(first[0], torch.randn(8, 3))
     assert torch.equal(first[1], torch.rand(8, 2))
     assert torch.equal(first[2], torch.randint(5, (8,)))
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.87])
+def test_values_are_kept_with_their_probability(p: float) -> None:
+    """Each by itself, wherever it lies in the 64 bits that four of them share; what is kept makes up for the rest."""
+    reseed(2)
+    found = kept(torch.zeros(100, 10, 8, 8).contiguous(memory_format=torch.channels_last), p)
+    stays = found > 0
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert found.unique().tolist() == pytest.approx([0, 1 / (1 - p)])
+    flat = stays.permute(0, 2, 3, 1).reshape(-1, 4).double()
+    assert flat.mean(0).sub(1 - p).abs().max() < 4 * math.sqrt(p * (1 - p) / len(flat))
+    together = (flat - (1 - p)).T @ (flat - (1 - p)) / len(flat) / (p * (1 - p))
+    torch.testing.assert_close(together, torch.eye(4, dtype=torch.float64), rtol=0, atol=4 / math.sqrt(len(flat)) * 2)
+
+
+def test_what_is_kept_follows_the_key() -> None:
+    x = torch.zeros(3, 5)
+    found = [(reseed(seed), kept(x, 0.5))[1] for seed in (1, 2, 1)]
+    assert torch.equal(found[0], found[2])
+    assert not torch.equal(found[0], found[1])

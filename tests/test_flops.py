@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,6 +16,7 @@ from triptych.core import NOTHING, Given, Model
 from triptych.data import open_data
 from triptych.errors import UsageError
 from triptych.flops import Course
+from triptych.nets.known import attention
 from triptych.quantities import operations
 from triptych.run import Budget
 from triptych.sampling import generate
@@ -82,6 +84,19 @@ def test_every_model_is_counted(name: str) -> None:
         for _ in generate(model, range(2)):
             pass
     assert flops.of_sampling(model) == counter.get_total_flops() / 2
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])  # which attend in two ways
+def test_attention_is_counted(precision: torch.dtype) -> None:
+    """Two products of (6, 8) with (8, 6) matrices for each of 2 x 3 heads; a slope takes twice as many, or one more."""
+    x = torch.randn(2, 3, 6, 8, dtype=precision, requires_grad=True)
+    with flops.Counter() as forward:
+        answer = attention(x, x, x)
+    with flops.Counter() as backward:
+        answer.sum().backward()
+    product = 2 * 6 * 6 * 6 * 8
+    assert forward.total == 2 * product
+    assert backward.total in (4 * product, 5 * product)
 
 
 def test_lazy_penalties_have_their_share() -> None:

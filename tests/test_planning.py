@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -103,6 +106,19 @@ def test_the_peak_begins_anew() -> None:
     again, _ = devices.peak_memory(CPU)
     assert low <= high
     assert again - low == pytest.approx(held.nbytes, rel=0.1)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_a_cpu_keeps_what_is_freed() -> None:
+    """Blocks of 40 MB, forty times: without it, each comes from the system page by page."""
+    code = (
+        "import resource, torch\nfrom triptych import devices\n{}\n"
+        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "torch.ones(10**7)\nbefore = faults()\nfor _ in range(40): torch.ones(10**7)\nprint(faults() - before)"
+    )
+    lines = [sys.executable, "-c", code.format("devices.pick('cpu')")], [sys.executable, "-c", code.format("")]
+    kept, asked = (int(subprocess.run(line, capture_output=True, text=True, check=True).stdout) for line in lines)
+    assert 4 * kept < asked
 
 
 @pytest.mark.slow

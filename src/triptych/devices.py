@@ -20,15 +20,19 @@ SHARED = 256  # pixels above which the CPU's threads share the work
 
 
 def pick(name: str = "auto") -> torch.device:
-    """The device called `name`: "auto" (the fastest here), "cpu", "cuda", "cuda:1", "mps"."""
+    """The device called `name`: "auto" (the fastest here), "cpu", "cuda", "cuda:1", "mps".
+
+    From then on a CPU keeps the memory that is freed, as PyTorch does on GPUs.
+    """
     if name == "auto":
-        mps = torch.backends.mps.is_available()
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ResourceError(f"The device {name!r} does not work here; try --device auto or cpu.") from error
+    if device.type == "cpu":
+        machine.keep_freed()
     return device
 
 
@@ -106,6 +110,7 @@ def forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
+    machine.give_back()
     with contextlib.suppress(OSError):  # not every system has it, nor every container lets us
         Path("/proc/self/clear_refs").write_text("5")
 

@@ -25,6 +25,11 @@ from triptych.training.state import State
 
 TOGETHER = 2  # images in a counted batch
 STEPS = 16  # counted: turns that are not played, and penalties that are not taken, at each step have their share
+for way in ("", "_backward"):  # attention on CPUs has no formula of its own
+    cpu, gpu = (
+        getattr(torch.ops.aten, f"_scaled_dot_product_flash_attention{where}{way}") for where in ("_for_cpu", "")
+    )
+    flop_registry.setdefault(cpu, flop_registry[gpu])
 
 
 class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]

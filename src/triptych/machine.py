@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 from triptych.words import size
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # numbers of malloc.h
 
 
 def processor() -> str:
@@ -46,6 +49,24 @@ def memory() -> tuple[int | None, int | None]:
         total = limit
         free = min(free or limit, limit - (used or 0))
     return total, free
+
+
+def keep_freed() -> None:
+    """Let this process keep what it frees for what it needs next, where it has glibc's allocator.
+
+    Else what is large, or together is much, comes from the system anew each time, page by page and set to zero; a
+    step of training asks for hundreds of blocks.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_MAX, 0)
+        libc.mallopt(_TRIM_THRESHOLD, -1)
+
+
+def give_back() -> None:
+    """Give the system what this process has freed and kept."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def energy() -> float | None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from triptych.errors import UsageError
 from triptych.nets.dit import PatchTransformer
-from triptych.nets.known import Embedding, RmsNorm, beside
+from triptych.nets.known import Embedding, RmsNorm, attention, beside
 from triptych.nets.magnitude import MagnitudeUNet
 from triptych.nets.mlp import ResidualMlp
 from triptych.nets.unet import UNet
@@ -136,3 +136,18 @@ def test_a_norm_is_float32_inside_and_gives_what_it_is_given() -> None:
     assert layer(rounded).dtype == torch.bfloat16
     assert torch.equal(layer(rounded), exact.bfloat16())
     torch.testing.assert_close(layer(x), x / x.square().mean(1, keepdim=True).add(torch.finfo(x.dtype).eps).sqrt())
+
+
+@pytest.mark.parametrize("places", [1, 5, 300])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_attention_is_a_mean_by_softmax(places: int, precision: torch.dtype) -> None:
+    """softmax(Q K^T / sqrt(d)) V in float64, and its slopes; bfloat16 has 8 bits."""
+    query, key, value = (torch.randn(2, 3, places, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    weights = torch.exp(torch.einsum("bhqd,bhkd->bhqk", query, key) / 2)
+    whole = torch.einsum("bhqk,bhkd->bhqd", weights / weights.sum(3, keepdim=True), value)
+    answer = attention(query.to(precision), key.to(precision), value.to(precision))
+    near = 1e-4 if precision == torch.float32 else 0.05
+    torch.testing.assert_close(answer.double(), whole, rtol=near, atol=near)
+    slopes = [torch.autograd.grad(of.double().square().sum(), (query, key, value)) for of in (answer, whole)]
+    for ours, exact in zip(*slopes, strict=True):
+        torch.testing.assert_close(ours, exact, rtol=4 * near, atol=4 * near)

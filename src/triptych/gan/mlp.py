@@ -14,6 +14,7 @@ from triptych.core import Shape
 from triptych.errors import UsageError
 from triptych.gan.critic import Critic
 from triptych.gan.model import Generator, check_latent
+from triptych.nets.dropout import Dropout
 
 
 def mlp_gan(image_shape: Shape, latent: int = 100, widths: tuple[int, ...] = (256, 512, 1024)) -> Generator:
@@ -34,7 +35,7 @@ def mlp_critic(image_shape: Shape, widths: tuple[int, ...] = (1024, 512, 256), d
     sizes = (math.prod(image_shape), *_check_widths(widths))
     layers: list[nn.Module] = [nn.Flatten()]  # (B, N)
     for before, after in itertools.pairwise(sizes):
-        layers += [nn.Linear(before, after), nn.LeakyReLU(0.2), nn.Dropout(dropout)]
+        layers += [nn.Linear(before, after), nn.LeakyReLU(0.2), Dropout(dropout)]
     return Critic(nn.Sequential(*layers), sizes[-1])
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from triptych.nets.conv import Side, growing, shrinking
+from triptych.nets.dropout import Dropout
 from triptych.nets.resample import resized
 
 WIDEST = 4  # the features stop doubling at 4 x width
@@ -29,7 +30,7 @@ class Residual(nn.Module):
         self.norms = nn.ModuleList(norm(width) for width in (inside, outside))
         self.first = nn.Conv2d(inside, outside, 3, padding=1)
         self.second = nn.Conv2d(outside, outside, 3, padding=1)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.skip = nn.Identity() if inside == outside else nn.Conv2d(inside, outside, 1)
         nn.init.zeros_(self.second.weight)
 

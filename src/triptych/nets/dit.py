@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
 from triptych.errors import UsageError
+from triptych.nets.dropout import Dropout
 from triptych.nets.known import Embedding, Heard, RmsNorm, beside, computed, dense, look, split, zeroed
 
 SLOWEST = 100.0  # how many times slower the slowest pair of features turns than the fastest
@@ -87,7 +88,7 @@ class Block(nn.Module):
         self.ask, self.answer = dense(width, 3 * width), dense(width, width)
         self.hear = dense(words, 2 * width) if words else None
         self.norm_query, self.norm_key = RmsNorm(head), RmsNorm(head)
-        self.think = nn.Sequential(dense(width, 4 * width), nn.GELU(), nn.Dropout(dropout), dense(4 * width, width))
+        self.think = nn.Sequential(dense(width, 4 * width), nn.GELU(), Dropout(dropout), dense(4 * width, width))
 
     def forward(self, h: Tensor, e: Heard, turns: Tensor) -> Tensor:
         told = self.tell(e.pooled)[:, None].chunk(6, 2)  # (B, 1, D) each

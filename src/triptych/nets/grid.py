@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from triptych.core import Shape
 from triptych.errors import UsageError
 from triptych.nets.conv import Side, growing, ladder, shrinking, width_at
+from triptych.nets.dropout import Dropout
 
 
 def grid_of(image_shape: Shape, core: int) -> list[Side]:
@@ -33,7 +34,7 @@ class Residual(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), nn.Dropout(dropout), nn.Conv2d(width, width, 1)
+            nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), Dropout(dropout), nn.Conv2d(width, width, 1)
         )
 
     def forward(self, h: Tensor) -> Tensor:

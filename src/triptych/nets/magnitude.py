@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
 from triptych.magnitudes import UnitRows, unit
+from triptych.nets.dropout import Dropout
 from triptych.nets.known import Heard, Telling, beside, heads_of, look, split
 from triptych.nets.unet import attends, check_sizes, ladder
 
@@ -133,7 +134,7 @@ class Block(nn.Module):
         self, before: nn.Module, inner: int, outer: int, telling: Telling, dropout: float, attend: bool
     ) -> None:
         super().__init__()
-        self.before, self.dropout = before, nn.Dropout(dropout)
+        self.before, self.dropout = before, Dropout(dropout)
         self.conv1, self.conv2 = Layer(inner, outer, 3), Layer(outer, outer, 3)
         self.tell, self.gain = Layer(telling.features, outer), nn.Parameter(torch.zeros(()))
         self.skip = Layer(inner, outer, 1) if inner != outer else nn.Identity()

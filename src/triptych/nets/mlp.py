@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
 from triptych.errors import UsageError
+from triptych.nets.dropout import Dropout
 from triptych.nets.known import Embedding, dense, zeroed
 
 
@@ -65,7 +66,7 @@ class Block(nn.Module):
         self.norm1, self.first = nn.LayerNorm(width), dense(width, width)
         self.tell = dense(told, 2 * width)
         self.norm2, self.second = nn.LayerNorm(width), zeroed(dense(width, width))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
         grow, shift = self.tell(e).chunk(2, 1)  # (B, F) each

@@ -18,6 +18,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from triptych.core import NOTHING, Given
 from triptych.errors import UsageError
+from triptych.nets.dropout import Dropout
 from triptych.nets.known import RmsNorm
 
 Past = tuple[Tensor, Tensor]  # keys and values (B, heads, tokens so far, F / heads)
@@ -111,7 +112,7 @@ class Block(nn.Module):
         self.norm1, self.norm2 = RmsNorm(width), RmsNorm(width)
         self.ask, self.gather = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
         self.think = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, h: Tensor, past: Past | None = None, causal: bool = False, heard: Tensor | None = None

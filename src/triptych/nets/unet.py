@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from triptych.core import NOTHING, Given, Shape
 from triptych.errors import UsageError
+from triptych.nets.dropout import Dropout
 from triptych.nets.known import Embedding, Heard, Telling, beside, computed, dense, heads_of, look, split, zeroed
 
 Side = tuple[int, int]  # height, width
@@ -137,7 +138,7 @@ class Stage(nn.Module):
         self.norm1, self.conv1 = Norm(inner), conv(inner, outer)
         self.tell = dense(telling.features, outer * (1 + telling.adaptive))
         self.norm2, self.conv2 = Norm(outer), zeroed(conv(outer, outer))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.skip = nn.Identity() if inner == outer else conv(inner, outer, kernel=1)
         self.attention = Attention(outer, telling) if attend else None
 

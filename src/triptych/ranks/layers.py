@@ -1,4 +1,4 @@
-"""Layers that know of the whole batch: batch norm's statistics and dropout's chance on several processes.
+"""Layers that know of the whole batch: batch norm's statistics on several processes.
 
 Networks are built without a thought of this. `gathered` gives their layers the behaviour; names of weights stay.
 
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from triptych.ranks.rows import count, draw, shared, total
+from triptych.ranks.rows import count, shared, total
 
 
 class _Normed(nn.modules.batchnorm._BatchNorm):
@@ -52,20 +51,9 @@ class NormOfImages(_Normed, nn.BatchNorm2d):
     """Batch norm of (b, C, H, W)."""
 
 
-class Dropping(nn.Dropout):
-    """Dropout with the chance that each image would have on one process."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.p:
-            return x
-        strides = torch.empty_like(x).stride()  # chance goes through memory in its order, channels last or not
-        return x * draw(lambda n: F.dropout(x.new_empty_strided((n, *x.shape[1:]), strides).fill_(1), self.p), len(x))
-
-
 KINDS: dict[type[nn.Module], type[nn.Module]] = {
     nn.BatchNorm1d: NormOfVectors,
     nn.BatchNorm2d: NormOfImages,
-    nn.Dropout: Dropping,
 }
 
 

@@ -21,6 +21,7 @@ from triptych.errors import UsageError
 from triptych.labels import classes_of, told
 from triptych.nets.coder import Down, Up, features
 from triptych.nets.conv import ConvDecoder, ConvEncoder, ladder
+from triptych.nets.dropout import Dropout
 from triptych.vae.likelihood import Noise, NoiseNode
 from triptych.vae.posterior import Posterior, posterior_of
 from triptych.vae.prior import Normal, Prior, PriorNode
@@ -190,7 +191,7 @@ def vae(
 
 def activation(dropout: float) -> Callable[[], nn.Module]:
     """SiLU, with dropout after it where asked."""
-    return (lambda: nn.Sequential(nn.SiLU(), nn.Dropout(dropout))) if dropout else nn.SiLU
+    return (lambda: nn.Sequential(nn.SiLU(), Dropout(dropout))) if dropout else nn.SiLU
 
 
 def ladders(
