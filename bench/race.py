@@ -29,7 +29,6 @@ import io
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,7 +46,7 @@ OURS = "triptych"
 PEERS = ("denoising_diffusion_pytorch", "diffusers")
 GOAL = 5.0  # times as long must the peers take
 GROWTH = 1.25  # of the times at which ours is scored
-TOGETHER = 50  # images that peers sample at a time
+TOGETHER = 50  # images that a peer samples at a time
 LEAST = 32  # the smallest side that the network of diffusers' example takes
 RECIPE = str(Path(__file__).parents[1] / "recipes" / "diffusion-cifar10-cpu.yaml")
 
@@ -163,7 +162,6 @@ def example(channels: int, side: int) -> nn.Module:
         sample_size=side,
         in_channels=channels,
         out_channels=channels,
-        layers_per_block=2,
         block_out_channels=(128, 128, 256, 256, 512, 512),
         down_block_types=(*["DownBlock2D"] * 4, "AttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "AttnUpBlock2D", *["UpBlock2D"] * 4),
@@ -206,9 +204,10 @@ def course(child: Child, marks: Sequence[float], target: float, judge: Callable[
             number = max(1, round((mark - spent) / each))
             last = child.seconds(number)
             spent, steps, each = spent + last, steps + number, last / number
-        found.append(Mark(spent, steps * child.told["images"], judge(child)))
-        print(f"  {child.side}: FD {found[-1].distance:.3g} after {spent:.3g} s", flush=True)
-        if found[-1].distance <= target:
+        distance = judge(child)
+        found.append(Mark(spent, steps * child.told["images"], distance))
+        print(f"  {child.side}: FD {distance:.3g} after {spent:.3g} s", flush=True)
+        if distance <= target:
             break
     return found
 
@@ -268,26 +267,26 @@ def race(asked: argparse.Namespace, folder: Path) -> Iterator[str]:
     """A line of the table for each side; of ours alone where it does not arrive. The folder is for images."""
     from bench.peers import Child
 
+    torch.set_num_threads(1)
     known, data = COURSES[asked.name], asked.data or asked.name
     target, judge = asked.target or known.target, judge_of(data, asked.n, folder)
     wishes = {"model": asked.model, "data": data, "seed": asked.seed, "file": known.recipe}
     settings = {"threads": 1, "clock": "processor", "wishes": wishes, "folder": str(folder), "steps": asked.steps}
     number = int(math.log(known.last / known.first, GROWTH))
-    ours, marks = math.nan, [known.first * GROWTH**index for index in range(number + 1)]
+    marks, arrived = [known.first * GROWTH**index for index in range(number + 1)], 0.0
     for side in (OURS, *asked.against):
-        with closing(Child("bench.race", side, settings)) as child:
+        with contextlib.closing(Child("bench.race", side, settings)) as child:
             found = course(child, marks, target, judge)
-            ours = found[-1].seconds if side == OURS else ours
-            yield row(child.told, found, target, ours)
+            arrived = arrived or found[-1].seconds
+            yield row(child.told, found, target, arrived)
         if side == OURS and found[-1].distance > target:
             return
-        marks = [times * ours for times in sorted(asked.after)]
+        marks = [times * arrived for times in sorted(asked.after)]
 
 
 def main() -> None:
     from triptych import machine
 
-    torch.set_num_threads(1)
     asked = flags().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         table = list(race(asked, Path(folder)))
