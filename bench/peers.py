@@ -16,6 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from triptych.data.places import data_folder
 from triptych.errors import UsageError
 
@@ -60,9 +63,17 @@ class Child:
 
     def seconds(self, times: int) -> float:
         """Let it work so many times."""
+        return float(self._asked(times))
+
+    def draw(self, count: int, path: Path) -> NDArray[np.uint8]:
+        """So many images (N, C, H, W) of what it has trained, by way of a file."""
+        images: NDArray[np.uint8] = np.load(self._asked([count, str(path)]), allow_pickle=False)
+        return images
+
+    def _asked(self, words: Any) -> Any:
         assert self._process.stdin
-        print(times, file=self._process.stdin, flush=True)
-        return float(self._answer())
+        print(json.dumps(words), file=self._process.stdin, flush=True)
+        return self._answer()
 
     def close(self) -> None:
         """Let it end: there is nothing more to read."""

@@ -2,8 +2,9 @@
 
     PYTHON -m bench.work MODULE SIDE JSON
 
-Calls `MODULE.SIDE(**settings)`, prints what it is as a line of JSON, then for each number that is read from standard
-input works as often and prints the seconds. It needs PyTorch alone, so that it runs in any environment.
+Calls `MODULE.SIDE(**settings)`, prints what it is as a line of JSON, then answers each line that is read from standard
+input: for a number it works as often and prints the seconds; for [number, FILE.npy] it writes as many images of what
+it has trained. It needs PyTorch alone, so that it runs in any environment.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
@@ -39,6 +41,7 @@ class Work(NamedTuple):
     how: str = "float32"  # the precision and the memory format
     moved: int = 0  # bytes that must pass through memory, where that is what limits it
     value: float | None = None  # what it computed, where both sides must find the same
+    draw: Callable[[int], Tensor] | None = None  # so many images, uint8 (N, C, H, W), of a side that trains
 
 
 def flops(once: Callable[[], object]) -> int:
@@ -116,7 +119,17 @@ def main() -> None:
     }
     print(json.dumps(told), file=answers, flush=True)
     for line in sys.stdin:
-        print(json.dumps(timed(work.once, int(line), clock)), file=answers, flush=True)
+        print(json.dumps(answer(work, json.loads(line), clock)), file=answers, flush=True)
+
+
+def answer(work: Work, asked: Any, clock: str) -> float | str:
+    """The seconds of so many times of work, or the file in which so many images are."""
+    if isinstance(asked, int):
+        return timed(work.once, asked, clock)
+    assert work.draw
+    count, path = asked
+    np.save(path, work.draw(count).numpy())
+    return str(path)
 
 
 if __name__ == "__main__":
