@@ -15,70 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from triptych.errors import UsageError
-
-Facts = Callable[[], Mapping[str, str]]  # what they are about, and what they are
-
-
-class Crew(Protocol):
-    """The processes of a run, as one of them sees them."""
-
-    rank: int
-    world: int
-
-    def add(self, x: Tensor) -> None:
-        """Replace x by its sum over all ranks; of one shape on each."""
-        ...
-
-    def most(self, number: int) -> int:
-        """The largest of the numbers that the ranks give; nobody goes on before all have come."""
-        ...
-
-    def aside(self, yes: bool) -> None:
-        """Note that this process does what is not training, for which the others wait longer."""
-        ...
-
-    def compare(self, facts: Facts) -> None:
-        """Raise a `RankError` that names the ranks whose facts are not those of rank 0."""
-        ...
-
-
-class Alone:
-    """One process: all rows are its own."""
-
-    rank, world = 0, 1
-
-    def add(self, x: Tensor) -> None:
-        return None
-
-    def most(self, number: int) -> int:
-        return number
-
-    def aside(self, yes: bool) -> None:
-        return None
-
-    def compare(self, facts: Facts) -> None:
-        return None
-
-
-class Piece:
-    """One of several pieces of a batch: what its images have in common with the others cannot be known."""
-
-    def __init__(self, rank: int, world: int) -> None:
-        self.rank, self.world = rank, world
-
-    def add(self, x: Tensor) -> None:
-        raise UsageError(
-            f"pieces is {self.world}, but something of this recipe compares all images of a batch (such as batch norm, "
-            "minibatch deviation, free bits, books of codes or transport); set pieces=1 and a smaller batch."
-        )
-
-    most, aside, compare = Alone.most, Alone.aside, Alone.compare
+from triptych.ranks.crew import Alone, Crew, Facts, Piece
 
 
 class _Now:
@@ -87,6 +30,11 @@ class _Now:
     crew: Crew = Alone()
     batch = 0
     pieces = 1  # of all processes
+
+
+def crew() -> Crew:
+    """Those among whom this process works at the moment."""
+    return _Now.crew
 
 
 def leads() -> bool:
