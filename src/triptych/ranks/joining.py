@@ -62,7 +62,9 @@ class Many:
         self._meet(lambda: dist.all_reduce(told, dist.ReduceOp.MAX))
         if told < CALL or number >= CALL:
             return int(told)
+        self.aside(True)
         self._answer(int(told) - CALL)
+        self.aside(False)
         return self.most(number)
 
     def call(self, what: int) -> None:
@@ -100,7 +102,8 @@ def _send(tensors: Named) -> None:
 
 def _received(source: int) -> dict[str, Tensor]:
     """On rank 0: what rank `source` sends."""
-    number, found = torch.tensor(0), {}
+    number = torch.tensor(0)
+    found: dict[str, Tensor] = {}
     dist.recv(number, source)
     for _ in range(int(number)):
         dist.recv(number, source)

@@ -13,7 +13,8 @@ Notation: B images of the whole batch, b those that this process, or piece, hold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 
 from triptych.errors import UsageError
 from triptych.ranks.crew import Alone, Crew, Facts, Piece
+
+MESSAGE = 2**24  # numbers that are sent at once, for which a copy needs memory
 
 
 class _Now:
@@ -206,18 +209,33 @@ class Gradients:
                 self._sums[parameter] = self._sums[parameter] + gradient if parameter in self._sums else gradient
 
     def give(self) -> None:
-        """Let the parameters have the gradients of the whole batch, in one message for each type."""
+        """Let the parameters have the gradients of the whole batch."""
         held = self._sums or {p: p.grad for p in self._parameters if p.grad is not None}
-        kinds: dict[torch.dtype, list[nn.Parameter]] = {}
-        for parameter, gradient in held.items():
-            kinds.setdefault(gradient.dtype, []).append(parameter)
-        for some in kinds.values() if _Now.crew.world > 1 else ():
+        for parameter in self._parameters:
+            parameter.grad = None  # so that each message frees what it has added up
+        for some in messages(held, lambda p: held[p].dtype) if _Now.crew.world > 1 else ():
             flat = torch.cat([held[p].flatten() for p in some])
             _Now.crew.add(flat)
             parts = torch.split(flat, [p.numel() for p in some])
-            held |= {p: part.view_as(p) for p, part in zip(some, parts, strict=True)}
+            held.update({p: part.view_as(p) for p, part in zip(some, parts, strict=True)})
         for parameter, gradient in held.items():
             parameter.grad = gradient.to(parameter.dtype)
+
+
+def messages(
+    parameters: Iterable[nn.Parameter], kind: Callable[[nn.Parameter], Hashable], most: int = MESSAGE
+) -> Iterator[list[nn.Parameter]]:
+    """Parameters in groups of one kind, each of so many numbers at most, or of one parameter that has more."""
+    groups: dict[Hashable, list[nn.Parameter]] = {}
+    sizes = Counter[Hashable]()
+    for parameter in parameters:
+        group = kind(parameter)
+        if sizes[group] and sizes[group] + parameter.numel() > most:
+            yield groups.pop(group)
+            sizes[group] = 0
+        groups.setdefault(group, []).append(parameter)
+        sizes[group] += parameter.numel()
+    yield from groups.values()
 
 
 def averaged(told: Sequence[tuple[Mapping[str, Tensor], float]]) -> Mapping[str, Tensor]:

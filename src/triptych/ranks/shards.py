@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from triptych.errors import UsageError
 from triptych.ranks.crew import Alone, Crew, Named
-from triptych.ranks.rows import crew
+from triptych.ranks.rows import crew, messages
 
 Parameters = Iterable[nn.Parameter]
 
@@ -59,20 +59,18 @@ class Shards:
         return self._owners.get(parameter) == self._crew.rank
 
     @property
-    def all(self) -> bool:
-        """Whether every process keeps everything."""
-        return not self._owners
+    def dealt(self) -> bool:
+        """Whether anything is kept by one process alone."""
+        return bool(self._owners)
 
     @torch.no_grad()
     def send_round(self, parameters: Parameters) -> None:
-        """Let every process have the parameters as their owners have them, in one message of each owner and type."""
-        groups: dict[tuple[int, torch.dtype], list[nn.Parameter]] = {}
-        for parameter in (p for p in parameters if p in self._owners):
-            groups.setdefault((self._owners[parameter], parameter.dtype), []).append(parameter)
-        for (owner, _), some in groups.items():
+        """Let every process have the parameters as their owners have them, in messages of one owner and type."""
+        dealt = (p for p in parameters if p in self._owners)
+        for some in messages(dealt, lambda p: (self._owners[p], p.dtype)):
             flat = torch.cat([p.flatten() for p in some])
-            self._crew.broadcast(flat, owner)
-            for parameter, part in zip(some, flat.split([p.numel() for p in some]), strict=True):
+            self._crew.broadcast(flat, self._owners[some[0]])
+            for parameter, part in zip(some, torch.split(flat, [p.numel() for p in some]), strict=True):
                 parameter.copy_(part.view_as(parameter))
 
     def hand_in(self, tensors: Named) -> dict[str, Tensor]:

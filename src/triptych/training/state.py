@@ -128,7 +128,7 @@ class Cast(NamedTuple):
         """What is the same on all processes: all tensors, or weights where the rest is dealt out."""
         held = {f"shown/{name}": t for name, t in self.shown.state_dict().items()} | self.tensors()
         weights = {**self.model.state_dict(), **self.objective.state_dict()}
-        return held if self.shards.all else weights
+        return weights if self.shards.dealt else held
 
     def _hand_in(self, moments: bool) -> None:
         """Send rank 0 what this process keeps alone."""
