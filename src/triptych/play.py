@@ -77,8 +77,9 @@ class Chores:
     def show(self, state: State) -> None:
         """A grid at fixed seeds from the shown model; drawn less often where drawing is slow."""
         start = time.perf_counter()
-        images = torch.cat([batch.images for batch in generate(self.run.cast.shown, range(SHOWN))])
-        self.logbook.line(state, {"samples/variety": variety(images, self._real), **self._lag()})
+        with self.run.cast.whole():
+            images = torch.cat([batch.images for batch in generate(self.run.cast.shown, range(SHOWN))])
+            self.logbook.line(state, {"samples/variety": variety(images, self._real), **self._lag()})
         self.grid = write_png(grid(images, 8), self.run.folder / "samples" / f"{state.seen:012d}.png")
         self._show_every = max(self._show_every, 10 * (time.perf_counter() - start))
         self._shown = state.seconds
@@ -90,12 +91,13 @@ class Chores:
 
     def save(self, state: State) -> None:
         """A checkpoint; numbers that are not finite, of weights or optimisers, are never written."""
-        if wrong := self.run.cast.not_finite():
-            raise NumericsError(f"{wrong} is no longer a finite number after {state.seen:,} images.")
-        self.logbook.park(state)
-        self.logbook.flush()
-        tensors = {"model": self.run.cast.shown.state_dict(), "state": self.run.cast.tensors()}
-        self.checkpoint = store.save(self.run.folder, state.seen, self.run.tree, tensors, state.as_dict())
+        with self.run.cast.whole(moments=True):
+            if wrong := self.run.cast.not_finite():
+                raise NumericsError(f"{wrong} is no longer a finite number after {state.seen:,} images.")
+            self.logbook.park(state)
+            self.logbook.flush()
+            tensors = {"model": self.run.cast.shown.state_dict(), "state": self.run.cast.tensors()}
+            self.checkpoint = store.save(self.run.folder, state.seen, self.run.tree, tensors, state.as_dict())
         self._saved = state.seconds
 
     def report_to(self, line: Line, budget: Budget, scorer: Scorer | None) -> Callable[[State], None]:

@@ -59,12 +59,18 @@ def rescue(run: Run, error: NumericsError, way: str) -> None:
 def _kept(run: Run, error: NumericsError) -> str:
     if not isinstance(error, Diverged):
         return "The last checkpoint is good."
-    if ranks.leads():
-        with ranks.aside():
-            tensors = {"model": run.cast.shown.state_dict(), "state": run.cast.tensors()}
-            facts = {"turn": error.turn, "seen": error.seen, "loss": str(error.loss), "gradients": error.gradients}
-            store.save_diverged(run.folder, error.seen, run.tree, tensors, run.state.as_dict(), facts)
+    leads = ranks.leads()
+    with ranks.in_turn():
+        if leads:
+            _keep(run, error)
     return f"The step is kept in {run.folder / 'diverged'}: 'triptych replay {run.folder}' plays it again."
+
+
+def _keep(run: Run, error: Diverged) -> None:
+    facts = {"turn": error.turn, "seen": error.seen, "loss": str(error.loss), "gradients": error.gradients}
+    with run.cast.whole(moments=True):
+        tensors = {"model": run.cast.shown.state_dict(), "state": run.cast.tensors()}
+        store.save_diverged(run.folder, error.seen, run.tree, tensors, run.state.as_dict(), facts)
 
 
 def _advice(error: NumericsError) -> str:

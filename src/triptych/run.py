@@ -194,14 +194,20 @@ def _identity(tree: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def opened(
-    wishes: Wishes, folder: Path | None, device: str, screen: Screen, settle: ways.Settle = ways.unmeasured
+    wishes: Wishes,
+    folder: Path | None,
+    device: str,
+    screen: Screen,
+    settle: ways.Settle = ways.unmeasured,
+    shard: bool = False,
 ) -> Iterator[Run]:
     """The run of `folder` (default: runs/MODEL-DATA), built and brought to its newest checkpoint.
 
-    `settle` chooses how it computes, where its recipe leaves that open and no run has begun.
+    `settle` chooses how it computes, where its recipe leaves that open and no run has begun. With `shard` each process
+    keeps its part of moments and averages; raises a `UsageError` where there is one alone.
     """
     recipe.about(wishes.model)
-    where, leads = devices.pick(device), ranks.leads()
+    where, leads, crew = devices.pick(device), ranks.leads(), ranks.crew_for(shard)
     with ranks.in_turn():  # the first may fetch what the others then find
         tree, splits = tree_of(wishes, screen)
     folder = folder or Path("runs") / f"{wishes.model}-{splits.name}"
@@ -216,6 +222,7 @@ def opened(
             if leads:
                 claim(folder, tree)
                 store.tidy(folder)
+            run.cast = run.cast.shard(crew)
             resume(run)
             if run.state.steps:
                 screen.say(f"Resuming {folder} after {run.state.seen:,} images.")
@@ -227,7 +234,7 @@ def opened(
 def _facts(run: Run) -> dict[str, str]:
     """In what all processes of a run must agree before its first step."""
     data, digest = run.tree["data"], hashlib.blake2b(digest_size=8)
-    for name, tensor in {**run.cast.shown.state_dict(), **run.cast.tensors()}.items():
+    for name, tensor in run.cast.alike().items():
         digest.update(name.encode() + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return {
         "recipe": hashlib.blake2b(recipe.write(_identity(run.tree)).encode(), digest_size=8).hexdigest(),

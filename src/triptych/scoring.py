@@ -43,8 +43,9 @@ class Scorer:
         point = self._passed(state)
         if point > self._point:
             self._point = point
-            if self._affordable(state):
-                self.score(state)
+            with self.run.cast.whole():
+                if self._affordable(state):
+                    self.score(state)
 
     def score(self, state: State) -> float:
         """The distance now; logged, and kept with the weights if it is the lowest."""

@@ -2,12 +2,14 @@
 
     steps.py FILE DTYPE STEPS BATCH NAME[:KEY=VALUE...] ...
 
-Rank 0 writes FILE: for each NAME the numbers of each turn of each step, and a digest of what each rank saw.
+Rank 0 writes FILE: for each NAME the numbers of each turn of each step, and what all tensors are at the end. With
+TRIPTYCH_SHARD=1 the processes share out moments and averages; last come the bytes that each then holds.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from triptych import chance, ranks, recipe, schema
 from triptych.core import Batch
 from triptych.data import Stream, open_data
 from triptych.ranks.joining import joined
+from triptych.ranks.rows import crew
 from triptych.training.ema import Ema
 from triptych.training.loop import train
 from triptych.training.state import Cast, State
@@ -43,6 +46,7 @@ def numbers(wish: str, steps: int, batch: int) -> Numbers:
     """What the turns of a shrunken model on digits log in so many steps, and last the mean of its average's weights."""
     from contextlib import nullcontext
 
+    among = ranks.crew_for("TRIPTYCH_SHARD" in os.environ)
     name, *changes = wish.split(":")
     tree = schema.complete(recipe.read(name, "x", None, [*TINY[name], *changes]))
     source = open_data("digits").train
@@ -59,12 +63,39 @@ def numbers(wish: str, steps: int, batch: int) -> Numbers:
         ranks.gathered(model, objective)
         turns = list(objective.turns(model))
         optimisers = {t.name: schema.build("optimiser", tree["optimisers"][t.name], facts)(t.moves) for t in turns}
-        cast = Cast(model, objective, optimisers, Ema(model, 100, 0.05))
+        cast = Cast(model, objective, optimisers, Ema(model, 100, 0.05)).shard(among)
         stream = Cast64(Stream(source, 0, batch, flip=True, shift=1))
         train(cast, turns, stream, State(0), lambda s: s.steps >= steps, [], note, nullcontext)
-    held = {**cast.shown.state_dict(), **cast.tensors()}
-    noted.append({key: float(tensor.double().abs().mean()) for key, tensor in held.items()})
+    noted.append({f"bytes/{rank}": float(held) for rank, held in enumerate(on_all(bytes_of(cast)))})
+    noted.append(ended(cast))
     return noted
+
+
+def bytes_of(cast: Cast) -> int:
+    """The memory that this process has for weights, averages and moments."""
+    owners = [*cast.model.parameters(), *cast.objective.parameters(), *cast.shown.parameters()]
+    moments = [t for one in cast.optimisers.values() for memory in one.torch.state.values() for t in memory.values()]
+    return sum({t.data_ptr(): t.untyped_storage().nbytes() for t in [*owners, *moments]}.values())
+
+
+def on_all(number: int) -> list[int]:
+    """The numbers of all processes, by rank."""
+    told = torch.zeros(crew().world, dtype=torch.int64)
+    told[crew().rank] = number
+    crew().add(told)
+    return [int(one) for one in told]
+
+
+def ended(cast: Cast) -> dict[str, float]:
+    """The mean size of each tensor as rank 0 would save it; the others wait, as they do in a run."""
+    found = {}
+    leads = ranks.leads()
+    with ranks.in_turn():
+        if leads:
+            with cast.whole(moments=True):
+                held = {**cast.shown.state_dict(), **cast.tensors()}
+                found = {key: float(tensor.double().abs().mean()) for key, tensor in held.items()}
+    return found
 
 
 def all_numbers(dtype: str, steps: int, batch: int, wishes: list[str]) -> dict[str, Numbers]:

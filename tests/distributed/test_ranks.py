@@ -20,7 +20,8 @@ import steps
 from tiny import BATCH, TINY
 from triptych import ranks
 from triptych.errors import UsageError
-from triptych.ranks.rows import Alone, sharing, total
+from triptych.ranks.crew import Alone
+from triptych.ranks.rows import sharing, total
 from triptych.training.logbook import read
 
 HERE = Path(__file__).parent
@@ -145,6 +146,7 @@ class Pair:
     def add(self, x: Tensor) -> None:
         return None
 
+    broadcast, handed_in, call, on_call = Alone.broadcast, Alone.handed_in, Alone.call, Alone.on_call
     most, aside, compare = Alone.most, Alone.aside, Alone.compare
 
 

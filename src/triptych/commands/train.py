@@ -68,6 +68,7 @@ def train(
         int | str | None, Flag("score so many times over the budget; 0: never (default: as time allows)", metavar="N")
     ] = None,
     on_divergence: Annotated[str, Flag("stop, or rollback: go back, with half the rate", metavar="WAY")] = "stop",
+    shard: Annotated[bool, Flag("each process keeps a part of optimisers and averages, not all")] = False,
     tensorboard: Annotated[bool, Flag("also write TensorBoard files into the run folder")] = False,
     screen: Screen = SCREEN,
 ) -> Trained:
@@ -93,7 +94,7 @@ def train(
     values = changes_of(set, precision=precision, compile=compile)
     wishes = wishes_of(model, data, count(seed, "--seed", 0), values, recipe, size, channels, fit)
     screen, folder = screen if place().leads else Screen(quiet=True), Path(out) if out else None
-    with joined(device) as where, opened(wishes, folder, where, screen, settled(budget, screen)) as run:
+    with joined(device) as where, opened(wishes, folder, where, screen, settled(budget, screen), shard) as run:
         _introduce(run, budget, screen)
         writers = (_tensorboard(run.folder),) if tensorboard and place().leads else ()
         with aside():

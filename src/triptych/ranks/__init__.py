@@ -3,6 +3,7 @@
 `rows` is what the rest of the tree asks; with one process all of it does nothing. `joining` makes the crew.
 """
 
+from triptych.ranks.crew import Crew
 from triptych.ranks.layers import gathered
 from triptych.ranks.rows import (
     Gradients,
@@ -24,13 +25,18 @@ from triptych.ranks.rows import (
     weight,
     whole,
 )
+from triptych.ranks.shards import KEPT_BY_ALL, Shards, crew_for
 
 __all__ = [
+    "KEPT_BY_ALL",
+    "Crew",
     "Gradients",
+    "Shards",
     "aside",
     "averaged",
     "compare",
     "count",
+    "crew_for",
     "divided",
     "draw",
     "first",

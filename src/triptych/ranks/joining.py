@@ -10,11 +10,12 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import safetensors.torch
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -23,10 +24,12 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 from triptych import __version__
 from triptych.errors import RankError, ResourceError, TriptychError, UsageError
 from triptych.place import Place, place
-from triptych.ranks.rows import Facts, sharing
+from triptych.ranks.crew import Facts, Named
+from triptych.ranks.rows import sharing
 from triptych.ranks.watch import LONG, LOST, Watch
 
 JOIN = 60  # seconds for all processes to have come
+CALL = 2**62  # from here on, a number at `most` is a call
 
 
 class Many:
@@ -34,16 +37,43 @@ class Many:
 
     def __init__(self, here: Place, watch: Watch) -> None:
         self.rank, self.world, self.watch = here.rank, here.world, watch
+        self._answer: Callable[[int], None] = lambda what: None
 
     def add(self, x: Tensor) -> None:
         """Replace x by its sum over all ranks."""
-        self._meet(x, dist.ReduceOp.SUM)
+        self._meet(lambda: dist.all_reduce(x))
+
+    def broadcast(self, x: Tensor, source: int) -> None:
+        """Replace x by that of rank `source`."""
+        self._meet(lambda: dist.broadcast(x, source))
+
+    def handed_in(self, tensors: Named, source: int) -> Named:
+        """On rank 0 the tensors of rank `source` by name, on the CPU; elsewhere none. One goes after the other."""
+        found: dict[str, Tensor] = {}
+        if self.rank == source:
+            self._meet(lambda: _send(tensors))
+        else:
+            self._meet(lambda: found.update(_received(source)) if self.rank == 0 else None)
+        return found
 
     def most(self, number: int) -> int:
         """The largest number of all ranks, on the CPU: a rank that hangs elsewhere never gets here."""
         told = torch.tensor(number, dtype=torch.int64)
-        self._meet(told, dist.ReduceOp.MAX)
-        return int(told)
+        self._meet(lambda: dist.all_reduce(told, dist.ReduceOp.MAX))
+        if told < CALL or number >= CALL:
+            return int(told)
+        self.aside(True)
+        self._answer(int(told) - CALL)
+        self.aside(False)
+        return self.most(number)
+
+    def call(self, what: int) -> None:
+        """On rank 0: let the others, who wait at `most`, answer, and then wait on."""
+        self.most(CALL + what)
+
+    def on_call(self, answer: Callable[[int], None]) -> None:
+        """What this process does when rank 0 calls."""
+        self._answer = answer
 
     def aside(self, yes: bool) -> None:
         """Note that this process does what is not training."""
@@ -53,12 +83,34 @@ class Many:
         """Raise a `RankError` that names the ranks whose facts are not those of rank 0."""
         _compare(self.watch.store, self.watch.here, facts())
 
-    def _meet(self, x: Tensor, operation: Any) -> None:
+    def _meet(self, operation: Callable[[], object]) -> None:
         self.watch.meeting += 1
         try:
-            dist.all_reduce(x, operation)
+            operation()
         except RuntimeError as error:
             raise self.watch.failed(error) from error
+
+
+def _send(tensors: Named) -> None:
+    """To rank 0: how many, and then the size and the bytes of a safetensors file of each."""
+    dist.send(torch.tensor(len(tensors)), 0)
+    for name, tensor in tensors.items():
+        file = torch.frombuffer(bytearray(safetensors.torch.save({name: tensor.cpu().contiguous()})), dtype=torch.uint8)
+        dist.send(torch.tensor(len(file)), 0)
+        dist.send(file, 0)
+
+
+def _received(source: int) -> dict[str, Tensor]:
+    """On rank 0: what rank `source` sends."""
+    number = torch.tensor(0)
+    found: dict[str, Tensor] = {}
+    dist.recv(number, source)
+    for _ in range(int(number)):
+        dist.recv(number, source)
+        file = torch.empty(int(number), dtype=torch.uint8)
+        dist.recv(file, source)
+        found |= safetensors.torch.load(file.numpy().tobytes())
+    return found
 
 
 @contextmanager

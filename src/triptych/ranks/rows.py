@@ -13,72 +13,18 @@ Notation: B images of the whole batch, b those that this process, or piece, hold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from triptych.errors import UsageError
+from triptych.ranks.crew import Alone, Crew, Facts, Piece
 
-Facts = Callable[[], Mapping[str, str]]  # what they are about, and what they are
-
-
-class Crew(Protocol):
-    """The processes of a run, as one of them sees them."""
-
-    rank: int
-    world: int
-
-    def add(self, x: Tensor) -> None:
-        """Replace x by its sum over all ranks; of one shape on each."""
-        ...
-
-    def most(self, number: int) -> int:
-        """The largest of the numbers that the ranks give; nobody goes on before all have come."""
-        ...
-
-    def aside(self, yes: bool) -> None:
-        """Note that this process does what is not training, for which the others wait longer."""
-        ...
-
-    def compare(self, facts: Facts) -> None:
-        """Raise a `RankError` that names the ranks whose facts are not those of rank 0."""
-        ...
-
-
-class Alone:
-    """One process: all rows are its own."""
-
-    rank, world = 0, 1
-
-    def add(self, x: Tensor) -> None:
-        return None
-
-    def most(self, number: int) -> int:
-        return number
-
-    def aside(self, yes: bool) -> None:
-        return None
-
-    def compare(self, facts: Facts) -> None:
-        return None
-
-
-class Piece:
-    """One of several pieces of a batch: what its images have in common with the others cannot be known."""
-
-    def __init__(self, rank: int, world: int) -> None:
-        self.rank, self.world = rank, world
-
-    def add(self, x: Tensor) -> None:
-        raise UsageError(
-            f"pieces is {self.world}, but something of this recipe compares all images of a batch (such as batch norm, "
-            "minibatch deviation, free bits, books of codes or transport); set pieces=1 and a smaller batch."
-        )
-
-    most, aside, compare = Alone.most, Alone.aside, Alone.compare
+MESSAGE = 2**24  # numbers that are sent at once, for which a copy needs memory
 
 
 class _Now:
@@ -87,6 +33,11 @@ class _Now:
     crew: Crew = Alone()
     batch = 0
     pieces = 1  # of all processes
+
+
+def crew() -> Crew:
+    """Those among whom this process works at the moment."""
+    return _Now.crew
 
 
 def leads() -> bool:
@@ -258,18 +209,33 @@ class Gradients:
                 self._sums[parameter] = self._sums[parameter] + gradient if parameter in self._sums else gradient
 
     def give(self) -> None:
-        """Let the parameters have the gradients of the whole batch, in one message for each type."""
+        """Let the parameters have the gradients of the whole batch."""
         held = self._sums or {p: p.grad for p in self._parameters if p.grad is not None}
-        kinds: dict[torch.dtype, list[nn.Parameter]] = {}
-        for parameter, gradient in held.items():
-            kinds.setdefault(gradient.dtype, []).append(parameter)
-        for some in kinds.values() if _Now.crew.world > 1 else ():
+        for parameter in self._parameters:
+            parameter.grad = None  # so that each message frees what it has added up
+        for some in messages(held, lambda p: held[p].dtype) if _Now.crew.world > 1 else ():
             flat = torch.cat([held[p].flatten() for p in some])
             _Now.crew.add(flat)
             parts = torch.split(flat, [p.numel() for p in some])
-            held |= {p: part.view_as(p) for p, part in zip(some, parts, strict=True)}
+            held.update({p: part.view_as(p) for p, part in zip(some, parts, strict=True)})
         for parameter, gradient in held.items():
             parameter.grad = gradient.to(parameter.dtype)
+
+
+def messages(
+    parameters: Iterable[nn.Parameter], kind: Callable[[nn.Parameter], Hashable], most: int = MESSAGE
+) -> Iterator[list[nn.Parameter]]:
+    """Parameters in groups of one kind, each of so many numbers at most, or of one parameter that has more."""
+    groups: dict[Hashable, list[nn.Parameter]] = {}
+    sizes = Counter[Hashable]()
+    for parameter in parameters:
+        group = kind(parameter)
+        if sizes[group] and sizes[group] + parameter.numel() > most:
+            yield groups.pop(group)
+            sizes[group] = 0
+        groups.setdefault(group, []).append(parameter)
+        sizes[group] += parameter.numel()
+    yield from groups.values()
 
 
 def averaged(told: Sequence[tuple[Mapping[str, Tensor], float]]) -> Mapping[str, Tensor]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from triptych.core import Model
+from triptych.ranks import Shards
 
 
 class Ema:
@@ -26,6 +29,28 @@ class Ema:
         moving = [pair for pair in self._pairs if pair[0].is_floating_point()]
         self._means, self._lives = [mean for mean, _ in moving], [live for _, live in moving]
         self._copied = [pair for pair in self._pairs if not pair[0].is_floating_point()]
+        self._absent: list[Tensor] = []
+
+    def shard(self, shards: Shards) -> None:
+        """Keep the averages of those parameters alone that are dealt to this process."""
+        kept = [pair for pair in zip(self._means, self._lives, strict=True) if shards.keeps(pair[1])]
+        self._means, self._lives = [mean for mean, _ in kept], [live for _, live in kept]
+        self._absent = [mean for mean, live in self._pairs if not shards.keeps(live)]
+        self._empty()
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Memory for the averages that are not kept here, for so long; what is in it follows from who fills it."""
+        try:
+            for mean in self._absent:
+                mean.untyped_storage().resize_(mean.nbytes)
+            yield
+        finally:
+            self._empty()
+
+    def _empty(self) -> None:
+        for mean in self._absent:
+            mean.untyped_storage().resize_(0)  # which keeps names and shapes; to look at it is an error
 
     def decay(self, batch: int, seen: int) -> float:
         """What is kept of the average in a step of `batch` images after `seen`."""

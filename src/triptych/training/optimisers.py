@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from triptych import ranks
 from triptych.errors import UsageError
 from triptych.magnitudes import set_back
 from triptych.ramps import Ramp, always
@@ -41,10 +42,11 @@ class Optimiser:
         if any(limit is not None and limit <= 0 for limit in (clip, skip)):
             raise UsageError(f"An optimiser has clip {clip} and skip {skip}: give norms above 0, or null.")
         self.torch = torch_optimiser
+        self.shards = ranks.KEPT_BY_ALL
         self.ease = 1.0  # what the rate is multiplied by besides: less after a run has gone back
         self._rate, self._ramp, self._clip, self._bound = rate, ramp, clip, bound
         self.skip = skip
-        self._parameters = [p for group in torch_optimiser.param_groups for p in group["params"]]
+        self.parameters = [p for group in torch_optimiser.param_groups for p in group["params"]]
 
     @torch.no_grad()
     def step(self, seen: int) -> Tensor:
@@ -53,7 +55,7 @@ class Optimiser:
         One that is no finite number moves nothing: on a CPU it is a `FloatingPointError`, elsewhere, where nobody
         waits for it, Adam leaves its weights alone and the log will show it.
         """
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         certain(norm)
         skips, fused = self.skips(norm), bool(self.torch.defaults.get("fused"))
@@ -70,14 +72,17 @@ class Optimiser:
 
     def _move(self, norm: Tensor, seen: int) -> None:
         if self._clip is not None:
-            nn.utils.clip_grads_with_norm_(self._parameters, self._clip, norm)
+            nn.utils.clip_grads_with_norm_(self.parameters, self._clip, norm)
         for group in self.torch.param_groups:
             group["lr"] = self._rate * self._ramp(seen) * self.ease
+        for parameter in self.parameters:
+            parameter.grad = parameter.grad if self.shards.keeps(parameter) else None
         self.torch.step()
         if self._bound is not None:
-            for parameter in self._parameters:
+            for parameter in self.parameters:
                 parameter.clamp_(-self._bound, self._bound)
-        set_back(self._parameters)
+        set_back(self.parameters)
+        self.shards.send_round(self.parameters)
 
 
 Maker = Callable[[Parameters], Optimiser]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from triptych import ranks
 from triptych.core import Model, Objective
 from triptych.errors import CheckpointError
 from triptych.training.ema import Ema
@@ -54,6 +57,7 @@ class Cast(NamedTuple):
     objective: Objective
     optimisers: Mapping[str, Optimiser]
     ema: Ema | None
+    shards: ranks.Shards = ranks.KEPT_BY_ALL
 
     @property
     def shown(self) -> Model:
@@ -73,17 +77,71 @@ class Cast(NamedTuple):
     def restore(self, shown: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> None:
         """Put back what `shown.state_dict()` and `tensors()` gave; raises a `CheckpointError`."""
         try:
-            self.shown.load_state_dict(dict(shown))
+            with self._room():
+                self.shown.load_state_dict(dict(shown))
             self.objective.load_state_dict(under(held, "objective/"))
             if self.ema:
                 self.model.load_state_dict(under(held, "model/"))
             for turn, optimiser in self.optimisers.items():
                 moments = _moments(optimiser, turn, held)
+                moments = {index: moments[index] for index in moments if self.shards.keeps(optimiser.parameters[index])}
                 groups = optimiser.torch.state_dict()["param_groups"]
                 optimiser.torch.load_state_dict({"state": moments, "param_groups": groups})
                 optimiser.torch.zero_grad()
         except (RuntimeError, ValueError) as error:
             raise CheckpointError(f"The checkpoint does not fit the recipe: {' '.join(str(error).split())}") from error
+
+    def shard(self, crew: ranks.Crew) -> Cast:
+        """This cast, with moments and averages dealt out among a crew; before the first step and before `restore`."""
+        sizes = Counter[nn.Parameter]()
+        for parameter in self.model.parameters() if self.ema else ():
+            sizes[parameter] += parameter.nbytes
+        for parameter in (p for optimiser in self.optimisers.values() for p in optimiser.parameters):
+            sizes[parameter] += 2 * parameter.nbytes
+        cast = self._replace(shards=ranks.Shards(sizes, crew))
+        crew.on_call(lambda moments: cast._hand_in(bool(moments)))
+        for optimiser in self.optimisers.values():
+            optimiser.shards = cast.shards
+        if self.ema:
+            self.ema.shard(cast.shards)
+        return cast
+
+    @contextmanager
+    def whole(self, moments: bool = False) -> Iterator[None]:
+        """On rank 0, while the others wait: `shown`, and if wished `tensors()`, with what the others keep too."""
+        found = self.shards.fetched(int(moments))
+        try:
+            with self._room():
+                averages = self.shown.state_dict()
+                for name, tensor in under(found, "average/").items():
+                    averages[name].copy_(tensor)
+                for turn, optimiser in self.optimisers.items():
+                    for index, memory in _moments(optimiser, turn, found).items():
+                        optimiser.torch.state[optimiser.parameters[index]] = memory
+                yield
+        finally:
+            for optimiser in self.optimisers.values():
+                for parameter in (p for p in optimiser.parameters if not self.shards.keeps(p)):
+                    optimiser.torch.state.pop(parameter, None)
+
+    def alike(self) -> dict[str, Tensor]:
+        """What is the same on all processes: all tensors, or weights where the rest is dealt out."""
+        held = {f"shown/{name}": t for name, t in self.shown.state_dict().items()} | self.tensors()
+        weights = {**self.model.state_dict(), **self.objective.state_dict()}
+        return weights if self.shards.dealt else held
+
+    def _hand_in(self, moments: bool) -> None:
+        """Send rank 0 what this process keeps alone."""
+        own: dict[str, Tensor] = {}
+        if self.ema:
+            lives = self.model.state_dict(keep_vars=True)
+            own |= {f"average/{n}": t for n, t in self.shown.state_dict().items() if self.shards.alone(lives[n])}
+        if moments:
+            own |= {name: t for name, t in self.tensors().items() if name.startswith("optimiser/")}
+        self.shards.hand_in(own)
+
+    def _room(self) -> AbstractContextManager[None]:
+        return self.ema.room() if self.ema else nullcontext()
 
     def ease(self, times: int) -> None:
         """Let the rates be what they are after so many returns."""
