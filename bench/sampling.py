@@ -27,7 +27,8 @@ def triptych(batch: int, side: int, device: str, sampler: str, steps: int, preci
 
     def once() -> None:
         first = next(starts)
-        list(generate(model, range(first, first + batch), batch=batch, precision=precision, sampler=sampler, steps=steps))
+        seeds = range(first, first + batch)
+        list(generate(model, seeds, batch=batch, precision=precision, sampler=sampler, steps=steps))
 
     return Work(once, batch, "triptych", (model,), precision)
 

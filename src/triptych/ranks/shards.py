@@ -91,6 +91,8 @@ class Shards:
             self._crew.call(what)
             return self.hand_in({})
 
+        if not self.dealt:
+            return {}
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(fetch).result()
 
