@@ -126,7 +126,8 @@ def held(numbers: steps.Numbers) -> list[float]:
 def test_the_same_bits_as_where_each_keeps_all(world: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses, norms, weights, averages and moments over ten steps in float32, of all families, penalties included.
 
-    Of 16 bytes for each parameter of `vae` and `flow`, 4 + 12 / N are left on each of N processes.
+    Of 16 bytes for each parameter of `flow`, 4 + 12 / N are left on each of N processes. The shrunken `vae` is one of
+    those that are mostly two parameters, which are not cut.
     """
     whole = on(world, tmp_path, "float32", 10, 16, FAMILIES)
     monkeypatch.setenv("TRIPTYCH_SHARD", "1")
@@ -135,8 +136,7 @@ def test_the_same_bits_as_where_each_keeps_all(world: int, tmp_path: Path, monke
         assert whole[wish][:-2] == parts[wish][:-2], wish
         assert whole[wish][-1] == parts[wish][-1], wish
         assert max(held(parts[wish])) < min(held(whole[wish])), wish
-    for wish in ("vae", "flow"):
-        assert max(held(parts[wish])) < 1.02 * (4 + 12 / world) / 16 * held(whole[wish])[0]
+    assert max(held(parts["flow"])) < 1.02 * (4 + 12 / world) / 16 * held(whole["flow"])[0]
 
 
 SETTINGS = ["pieces=2", f"batch={BATCH}"]
