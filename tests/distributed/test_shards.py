@@ -23,6 +23,7 @@ from triptych.ranks.crew import Alone
 from triptych.ranks.rows import messages
 from triptych.store import checkpoints, newest
 from triptych.training.ema import Ema
+from triptych.training.optimisers import Maker, adam, rmsprop
 
 FAMILIES = ["r3gan", "dcgan:objective.penalty=r1", "wgan", "vae", "vqvae", "flow", "edm"]
 
@@ -92,6 +93,23 @@ def test_averages_of_others_take_no_memory() -> None:
     assert held == sum(p.untyped_storage().nbytes() for p in ema.model.parameters())
 
 
+@pytest.mark.parametrize("make", [adam(), rmsprop()])
+def test_who_keeps_nothing_moves_nothing_and_waits_for_the_others(make: Maker) -> None:
+    """Rank 1 of four, where there is one parameter; nobody is there to send it."""
+    model: Any = nn.Linear(3, 1, bias=False)
+    crew = Four()
+    crew.rank = 1
+    shards, before = Shards({model.weight: 12}, crew), model.weight.detach().clone()
+    optimiser, ema = make([model.weight]), Ema(model, 100, 0.05)
+    optimiser.shards = shards
+    ema.shard(shards)
+    model(torch.ones(2, 3)).sum().backward()
+    assert optimiser.step(0) > 0
+    ema.follow(16, 16)
+    assert torch.equal(model.weight, before)
+    assert not optimiser.torch.state
+
+
 def test_one_process_has_nothing_to_deal_out(train_tiny: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="deals out what several processes keep, and this is one; start more"):
         train_tiny("vae", 2, shard=True)
@@ -106,19 +124,19 @@ def held(numbers: steps.Numbers) -> list[float]:
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 4])
 def test_the_same_bits_as_where_each_keeps_all(world: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses, norms, weights, averages and moments over 30 steps in float32, of all families, penalties included.
+    """Losses, norms, weights, averages and moments over ten steps in float32, of all families, penalties included.
 
-    Of 16 bytes for each parameter of `vae` and `flow`, 4 + 12 / N are left on each of N processes.
+    Of 16 bytes for each parameter of `flow`, 4 + 12 / N are left on each of N processes. The shrunken `vae` is one of
+    those that are mostly two parameters, which are not cut.
     """
-    whole = on(world, tmp_path, "float32", 30, 16, FAMILIES)
+    whole = on(world, tmp_path, "float32", 10, 16, FAMILIES)
     monkeypatch.setenv("TRIPTYCH_SHARD", "1")
-    parts = on(world, tmp_path, "float32", 30, 16, FAMILIES)
+    parts = on(world, tmp_path, "float32", 10, 16, FAMILIES)
     for wish in FAMILIES:
         assert whole[wish][:-2] == parts[wish][:-2], wish
         assert whole[wish][-1] == parts[wish][-1], wish
         assert max(held(parts[wish])) < min(held(whole[wish])), wish
-    for wish in ("vae", "flow"):
-        assert max(held(parts[wish])) < 1.02 * (4 + 12 / world) / 16 * held(whole[wish])[0]
+    assert max(held(parts["flow"])) < 1.02 * (4 + 12 / world) / 16 * held(whole["flow"])[0]
 
 
 SETTINGS = ["pieces=2", f"batch={BATCH}"]

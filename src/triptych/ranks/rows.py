@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from triptych.errors import UsageError
 from triptych.ranks.crew import Alone, Crew, Facts, Piece
 
-MESSAGE = 2**24  # numbers that are sent at once, for which a copy needs memory
+MESSAGE = 2**22  # numbers that are sent at once, for which a copy needs memory
 
 
 class _Now:

@@ -68,6 +68,7 @@ class Ema:
     @torch.no_grad()
     def follow(self, batch: int, seen: int) -> None:
         """Move towards the model by one step, all tensors in one call: a GPU then needs few kernels for hundreds."""
-        torch._foreach_lerp_(self._means, self._lives, 1.0 - self.decay(batch, seen))
+        if self._means:  # where a small model is dealt out, some process may keep nothing of it
+            torch._foreach_lerp_(self._means, self._lives, 1.0 - self.decay(batch, seen))
         for mean, live in self._copied:
             mean.copy_(live)
