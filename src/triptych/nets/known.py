@@ -136,7 +136,8 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = N
     one_by_one = mask is None and query.dtype == torch.bfloat16 and query.device.type == "cpu" and key.shape[2] <= FEW
     if not one_by_one:
         return F.scaled_dot_product_attention(query, key, value, mask)
-    return (query * query.shape[-1] ** -0.5 @ key.transpose(2, 3)).softmax(3) @ value
+    answer: Tensor = (query * query.shape[-1] ** -0.5 @ key.transpose(2, 3)).softmax(3) @ value
+    return answer
 
 
 def dense(inner: int, outer: int) -> nn.Linear:
