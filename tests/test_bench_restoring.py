@@ -64,6 +64,16 @@ def test_errors_of_a_known_size_have_their_psnr() -> None:
     assert rows["mean"].distance == rows["real"].distance
 
 
+def test_an_image_without_an_error_is_one_of_all() -> None:
+    real = torch.full((4, 3, 8, 8), 100, dtype=torch.uint8)
+    made = real.clone()
+    made[0] += OFF
+    found = bench.nearness(made, real)
+    assert found.value == pytest.approx(10 * math.log10(4 * 255**2 / OFF**2), abs=1e-9)
+    assert found.low == pytest.approx(found.value - 10 * math.log10(3), abs=1e-9)  # three of four: the 97.5% quantile
+    assert found.high == math.inf
+
+
 def test_it_reads_a_run(
     train_tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

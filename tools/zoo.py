@@ -26,6 +26,7 @@ from triptych.commands.evaluate import evaluate
 from triptych.commands.sample import sample
 from triptych.commands.train import Trained, train
 from triptych.report.card import figures
+from triptych.sampling import generate
 
 LINES = Path(__file__).with_suffix(".yaml")
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
@@ -50,7 +51,8 @@ def build(name: str) -> Path:
     with TemporaryDirectory() as folder:
         packed = store.save_best(Path(folder), trained.seen, tree, weights, made)
         page = Path(folder) / "evaluation.html"
-        evaluate(packed, against=where, n=IMAGES, privacy=True, out=str(page))
+        images = torch.cat([part.images for part in generate(store.load(packed), range(IMAGES))])
+        evaluate(images, against=where, privacy=True, out=str(page))
         made["scores"] = figures(json.loads(page.with_suffix(".json").read_text(encoding="utf-8")))
         packed = store.save_best(Path(folder), trained.seen, tree, weights, made)
         shutil.rmtree(zoo.HERE / name, ignore_errors=True)
