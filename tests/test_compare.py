@@ -35,6 +35,7 @@ def _one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
+@pytest.mark.slow
 def test_two_models_under_one_budget(tmp_path: Path) -> None:
     out = tmp_path / "report"
     first = compare("digits", models=PAIR, images=256, samples=8, scored=300, seeds=2, out=str(out), screen=QUIET)
@@ -69,6 +70,7 @@ def test_two_models_under_one_budget(tmp_path: Path) -> None:
     assert again.models[0]["seen"] == first.models[0]["seen"]
 
 
+@pytest.mark.slow
 def test_one_failure_does_not_stop_the_others(tmp_path: Path) -> None:
     broken, whole = PAIR
     stranger = tmp_path / "runs" / f"{broken}-0" / "letter.txt"
@@ -88,6 +90,7 @@ def test_one_failure_does_not_stop_the_others(tmp_path: Path) -> None:
     assert caught.value.code == 2
 
 
+@pytest.mark.slow
 def test_images_from_elsewhere_take_part(tmp_path: Path) -> None:
     """Real images as somebody's samples score as real ones; a generator from Python is asked for its images."""
     real = open_data("digits").train.read(range(400)).images

@@ -52,6 +52,7 @@ def test_fitted_levels_beat_the_plain_ones_on_other_noise(sampler: Any, steps: i
     assert off(found, noise(5000)) < 0.8 * off(plain, noise(5000))
 
 
+@pytest.mark.slow
 def test_from_the_command_to_a_sample(train_tiny: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, levels = train_tiny("flow", 30).run, tmp_path / "four.txt"
     line = ["schedule", run, "--sampler", "unipc", "--steps", "4", "--images", "16", "-o", str(levels)]

@@ -46,7 +46,13 @@ def log_without_clock(run: str) -> list[dict[str, float]]:
     ]
 
 
-@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if recipe.read(name, "digits")["model"]["kind"] == "leap" else ())
+        for name in recipe.names()  # those that leap take longest
+    ],
+)
 def test_resuming_changes_no_bit(train_tiny: Make, name: str) -> None:
     """60 steps at once equal those of five runs one after the other: weights, average, optimisers, counters and log."""
     whole = train_tiny(name, 60, "whole")

@@ -74,6 +74,7 @@ def test_copies_are_the_same(name: str) -> None:
     assert torch.equal(answer, again(x, LEVEL, given))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler's own parts
 @pytest.mark.parametrize("name", NETS)
 def test_compiled_and_eager_agree(name: str) -> None:
