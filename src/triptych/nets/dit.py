@@ -131,4 +131,4 @@ def turned(x: Tensor, turns: Tensor) -> Tensor:
     """Features (B, heads, T, d), each pair of them turned by its angle (T, d / 2)."""
     one, two = x.chunk(2, -1)  # (B, heads, T, d / 2) each
     cos, sin = turns.cos(), turns.sin()
-    return torch.cat([one * cos - two * sin, one * sin + two * cos], -1)
+    return torch.cat([one * cos - two * sin, one * sin + two * cos], -1).to(x.dtype)
