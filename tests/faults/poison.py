@@ -44,14 +44,14 @@ def batch(value: float, nth: int) -> None:
 
 def gradient(value: float, nth: int) -> None:
     def deed(optimiser: Any, seen: int) -> None:
-        _spoil(next(p.grad for p in optimiser._parameters if p.grad is not None), value)
+        _spoil(next(p.grad for p in optimiser.parameters if p.grad is not None), value)
 
     _before("triptych.training.optimisers", "Optimiser", "step", nth, deed)
 
 
 def weight(value: float, nth: int) -> None:
     def deed(optimiser: Any, seen: int, norm: Any) -> None:
-        _spoil(optimiser._parameters[0], value)
+        _spoil(optimiser.parameters[0], value)
 
     _before("triptych.training.optimisers", "Optimiser", "step", nth, deed, after=True)
 
