@@ -84,7 +84,7 @@ def test_the_command_on_a_linear_model(remove: str | None, tmp_path: Path, quiet
 
 
 def test_the_middle_is_the_reconstruction(train_tiny: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run, out = train_tiny("vae", 40).run, tmp_path / "a.png"
+    run, out = train_tiny("vae", 200).run, tmp_path / "a.png"
     one = triptych.open_data("digits").validation.read([0]).images
     Image.fromarray(one[0, 0].numpy()).save(tmp_path / "q.png")
     query = str(tmp_path / "q.png")
@@ -93,7 +93,7 @@ def test_the_middle_is_the_reconstruction(train_tiny: Make, tmp_path: Path, caps
     found = json.loads(capsys.readouterr().out)
     assert found["strengths"] == [-2, -1, 0, 1, 2]
     assert found["images"] == ["q.png", "q.png"]
-    assert found["separation"] > 0.5  # by chance
+    assert found["separation"] > 0.6
     with torch.no_grad():
         again = to_uint8(triptych.load(run).reconstruct(to_float(one)))[0, 0]
     with Image.open(out) as picture:

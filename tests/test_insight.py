@@ -36,7 +36,7 @@ def silent(text: str) -> None:
 
 @pytest.fixture
 def run(train_tiny: Make) -> str:
-    return str(train_tiny("vae", 30).run)
+    return str(train_tiny("vae", 80).run)
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_strange_images_get_a_page(run: str, way: str, tmp_path: Path, capsys: p
     words = ["anomalies", run, str(tmp_path / "negatives.npz"), "--by", way, "--share", "2%", "-o", str(out)]
     done = said(capsys, *words, *(["--samples", "2"] if way == "likelihood" else []))
     count = done["found"]["flagged"]
-    assert count >= 5  # of twenty; by chance not one
+    assert count >= 10
     assert done["found"]["limit"]["share"] == 0.02
     assert done["found"]["limit"]["normal"] == len(open_data("digits", note=silent).validation)
     assert f"{count} of 20 images ({count / 20:.1%})" in (out / "index.html").read_text(encoding="utf-8")

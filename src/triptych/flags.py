@@ -22,6 +22,8 @@ class Flag(NamedTuple):
     several: bool = False  # takes one word or more; arrives as a list
 
 
+Device = Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")]  # where a command computes
+
 # What `train` and `plan` both take.
 Precision = Annotated[str | None, Flag("float32, bfloat16, auto: what is faster here", metavar="NAME")]
 Compile = Annotated[str | None, Flag("compile the networks: on, off, auto: where it pays", metavar="WHEN")]

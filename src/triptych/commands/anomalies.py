@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def anomalies(
     seed: Annotated[int | str, Flag("image i is scored with the noise of seed + i", metavar="N")] = 0,
     out: Annotated[str, Flag("a folder for index.html and anomalies.csv", ("-o", "--out"), "PATH")] = "anomalies",
     batch: Annotated[int | str, Flag("images at once; changes speed and memory only", metavar="N")] = 64,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Found:
     """Score the images of DATA, flag those stranger than normal ones, and write a page with the strangest.

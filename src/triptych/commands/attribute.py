@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import DataError, UsageError, nearest
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def attribute(
     steps: Annotated[int | str, Flag("images in a row, an odd number", metavar="N")] = 9,
     out: Annotated[str, Flag("x.png: a row for each image", ("-o", "--out"), "FILE")] = "attribute.png",
     batch: Annotated[int | str, Flag("images encoded at once", metavar="N")] = 64,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Attributed:
     """Make images more and less like a class: mean latents of DATA's training images give the direction.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import Device, Flag
 from triptych.screen import SCREEN, Screen
 
 
@@ -32,7 +32,7 @@ def colorize(
     schedule: Annotated[str | None, Flag("the noise levels: a name or a file", metavar="NAME")] = None,
     guidance: Annotated[float | str | None, Flag("0 to 100: guidance to the class; 1 is none", metavar="W")] = None,
     batch: Annotated[int | str, Flag("images at once; changes speed and memory only", metavar="N")] = 64,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Colorized:
     """Give grey images colours with the model of RUN; the colours that an image has are not looked at."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import UsageError
-from triptych.flags import Flag
+from triptych.flags import Device, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def compare(
     ] = (),
     outside: Mapping[str, Callable[[int], Any]] | None = None,
     out: Annotated[str | None, Flag("the report's folder (default: compare-DATA)", ("-o", "--out"), "FOLDER")] = None,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     extractor: Annotated[
         str, Flag("what looks at the images, see 'triptych evaluate --help'", metavar="NAME")
     ] = "bundled",

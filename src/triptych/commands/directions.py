@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Screen
 
 
@@ -28,7 +28,7 @@ def directions(
         str, Flag("the strip: x.png, for each direction a row a seed", ("-o", "--out"), "FILE")
     ] = "directions.png",
     labels: Annotated[str | None, Flag("classes of the seeds in turn: cat,dog or 0,1", metavar="A,B")] = None,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Directed:
     """Move images of RUN along the directions of a style that its first layers answer most."""

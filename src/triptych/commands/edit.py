@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Screen
 
 
@@ -34,7 +34,7 @@ def edit(
     schedule: Annotated[str | None, Flag("the noise levels: a name or a file", metavar="NAME")] = None,
     guidance: Annotated[float | str | None, Flag("0 to 100: guidance to the class; 1 is none", metavar="W")] = None,
     batch: Annotated[int | str, Flag("images at once; changes speed and memory only", metavar="N")] = 64,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Edited:
     """Noise images up to a point and walk down again: the stronger, the less of them is left.

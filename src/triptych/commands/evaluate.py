@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import UsageError, nearest
-from triptych.flags import Flag
+from triptych.flags import Device, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def evaluate(
     out: Annotated[
         str | None, Flag("the page (default: RUN/evaluation.html, evaluation-NAME.html)", ("-o", "--out"), "FILE")
     ] = None,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Evaluated:
     """Score generated images against real ones, and write a page with the numbers as JSON beside it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import UsageError
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def interpolate(
         str | None, Flag("spherical or linear (default: spherical, in style space linear)", metavar="NAME")
     ] = None,
     batch: Annotated[int | str, Flag("images made at once; changes speed and memory only", metavar="N")] = 64,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Walked:
     """Walk from seed to seed with the model of RUN; each seed's image is that of 'triptych sample'.

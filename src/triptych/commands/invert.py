@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Line, Screen
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def invert(
     seconds: Annotated[float | str | None, Flag("stop earlier, after so long in all", metavar="TIME")] = None,
     extractor: Annotated[str, Flag("what compares beside the pixels: bundled, or pixels for nothing")] = "bundled",
     batch: Annotated[int | str, Flag("images found at once; changes speed and memory only", metavar="N")] = 16,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Found:
     """Find the styles with which the model of RUN paints images nearest to those of DATA."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import UsageError, nearest
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def neighbours(
     out: Annotated[str, Flag("x.png: a row for each query, itself first", ("-o", "--out"), "FILE")] = "neighbours.png",
     critic: Annotated[bool, Flag("features of the critic that the model was trained against, not the model's")] = False,
     batch: Annotated[int | str, Flag("images encoded at once", metavar="N")] = 64,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Searched:
     """Find the images of DATA nearest to each QUERY in the features of the model of RUN, and draw them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from triptych.flags import Changes, Channels, Compile, Fit, Flag, Precision, RecipeFile, Size
+from triptych.flags import Changes, Channels, Compile, Device, Fit, Flag, Precision, RecipeFile, Size
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def plan(
     out: Annotated[str | None, Flag("the run folder (default: runs/MODEL-DATA)", ("-o", "--out"), "FOLDER")] = None,
     for_: Annotated[float | str | None, Flag("how much so long trains: 90s, 10min, 2h", ("--for",), "TIME")] = None,
     images: Annotated[int | str | None, Flag("how long so many images take: 200k, 2M", metavar="N")] = None,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     precision: Precision = None,
     compile: Compile = None,
     set: Changes = (),

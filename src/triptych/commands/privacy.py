@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import UsageError
-from triptych.flags import Flag
+from triptych.flags import Device, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def privacy(
     out: Annotated[
         str | None, Flag("the page (default: RUN/privacy.html, privacy-NAME.html)", ("-o", "--out"), "FILE")
     ] = None,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Examined:
     """Look for copies of training images among generated ones, and write a page and the same as JSON.

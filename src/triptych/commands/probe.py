@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import DataError
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def probe(
     ] = IMAGES,
     critic: Annotated[bool, Flag("features of the critic that the model was trained against, not the model's")] = False,
     batch: Annotated[int | str, Flag("images encoded at once", metavar="N")] = 64,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Probed:
     """Read the class out of a model's features, by a linear map and by 5 neighbours, beside pixels and PCA.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Screen
 
 IN_PICTURE = 64  # images that the picture shows
@@ -32,7 +32,7 @@ def reconstruct(
     draw: Annotated[bool, Flag("draw from the posterior instead of taking its mean")] = False,
     seed: Annotated[int | str, Flag("with --draw: image i is drawn with seed + i", metavar="N")] = 0,
     batch: Annotated[int | str, Flag("images at once; changes speed and memory only", metavar="N")] = 64,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Reconstructed:
     """Encode images with the model of RUN and decode them again: original, reconstruction, difference."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from triptych.flags import Flag
+from triptych.flags import Device, Flag
 from triptych.screen import SCREEN, Screen
 
 
@@ -23,7 +23,7 @@ class Replayed(NamedTuple):
 def replay(
     run: Annotated[str, Flag("a run folder that holds a folder diverged/")],
     *,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Replayed:
     """Play the step again at which the training of RUN diverged, and say where its numbers stop being finite.

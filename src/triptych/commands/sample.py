@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def sample(
     filled: Annotated[bool, Flag("fill the last batch up: an image's bytes then follow from its seed alone")] = False,
     precision: Annotated[str, Flag("of products: float32, bfloat16, auto", metavar="NAME")] = "float32",
     compile: Annotated[bool, Flag("compile the networks first, for many images")] = False,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Sampled:
     """Make new images with the model of RUN. The same seed makes the same image in any batch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Screen
 
 
@@ -28,7 +28,7 @@ def schedule(
     out: Annotated[
         str, Flag("x.txt: a level a line, for --schedule of sample", ("-o", "--out"), "FILE")
     ] = "levels.txt",
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Scheduled:
     """Find the noise levels at which few steps of a sampler come nearest to many; the model stays as it is."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from triptych.errors import NumericsError, UsageError
-from triptych.flags import Changes, Channels, Compile, Fit, Flag, Precision, RecipeFile, Size
+from triptych.flags import Changes, Channels, Compile, Device, Fit, Flag, Precision, RecipeFile, Size
 from triptych.place import place
 from triptych.screen import SCREEN, Screen
 
@@ -54,7 +54,7 @@ def train(
         float | str | None, Flag("train until so many operations were spent: 1e15, 300T", metavar="N")
     ] = None,
     seed: Annotated[int | str, Flag("decides first weights, order and noise", metavar="N")] = 0,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     precision: Precision = None,
     compile: Compile = None,
     set: Changes = (),

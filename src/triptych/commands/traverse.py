@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from triptych.flags import RUN, Flag
+from triptych.flags import RUN, Device, Flag
 from triptych.screen import SCREEN, Screen
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def traverse(
     ] = None,
     labels: Annotated[str | None, Flag("the class of what is moved, for models with classes", metavar="A")] = None,
     batch: Annotated[int | str, Flag("images encoded at once", metavar="N")] = 64,
-    device: Annotated[str, Flag("auto, cpu, cuda, cuda:1, mps", metavar="NAME")] = "auto",
+    device: Device = "auto",
     screen: Screen = SCREEN,
 ) -> Traversed:
     """Move one latent after the other of an image, or of a seed's draw, and see what changes."""
